@@ -1,0 +1,48 @@
+"""The errors zcluster raises on purpose: one tree, so that a caller can catch "ours" and nothing else.
+
+What must hold: every message names the place (file, key, interface, peer) and, where one is known, the mend.
+An error that is not in this tree is a defect and ends the process with a trace; one that is in it ends a
+command with one readable line.
+"""
+
+from __future__ import annotations
+
+
+class ZclusterError(Exception):
+    """The root: everything zcluster refuses on purpose."""
+
+
+class ConfigurationError(ZclusterError):
+    """The configuration file cannot be used: its message lists every fault at once."""
+
+
+class KeyFileError(ZclusterError):
+    """The cluster key is missing, readable by others, or not a key."""
+
+
+class IdentityError(ZclusterError):
+    """This host cannot tell which node it is, or which local address belongs to which network."""
+
+
+class BadMessage(ZclusterError):
+    """Bytes from the network that are not a well-formed, authentic message of this cluster."""
+
+
+class KernelRefused(ZclusterError):
+    """The kernel turned down an operation (address, route, packet filter, neighbour, socket option)."""
+
+
+class StateFileError(ZclusterError):
+    """A file that must survive a restart (ballot ceilings, founding, journal) cannot be read or written."""
+
+
+class ControlSocketError(ZclusterError):
+    """The local daemon cannot be asked: it is not running, is not ours to ask, or did not answer."""
+
+
+class LabError(ZclusterError):
+    """The laboratory cannot be built or did not behave: a missing tool, a missing privilege, a failed check."""
+
+
+class SimulationError(ZclusterError):
+    """A simulated run broke an invariant or was given a scenario that cannot be run."""
