@@ -1,8 +1,180 @@
-"""Command line door (skeleton)."""
+"""The command line's door: names, options and help of every subcommand, and nothing else.
+
+What must hold: start-up is light. A subcommand's implementation is imported when it is called, so that
+`zcluster status` never pays for pydantic, rich or pyroute2. Every error of ours ends in one readable line and
+exit status 1 (3 when the local daemon cannot be asked); anything else is a defect and keeps its trace.
+"""
 
 from __future__ import annotations
 
+import importlib
+import sys
+from pathlib import Path
+from typing import ClassVar
 
-def main() -> int:
-    """Start the command line."""
-    return 0
+import click
+
+from zcluster.errors import ControlSocketError, ZclusterError
+
+CONFIG_PATH = Path("/etc/zcluster/zcluster.toml")
+CONTROL_SOCKET_PATH = Path("/run/zcluster/control.sock")
+
+EXIT_REFUSED = 1
+EXIT_NOT_REACHABLE = 3
+
+config_option = click.option(
+    "--config",
+    "config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=CONFIG_PATH,
+    show_default=True,
+    help="The cluster's file, the same bytes on every host.",
+)
+socket_option = click.option(
+    "--socket",
+    "socket_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=CONTROL_SOCKET_PATH,
+    show_default=True,
+    envvar="ZCLUSTER_SOCKET",
+    help="The local daemon's control socket.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
+
+
+class LazyGroup(click.Group):
+    """A click group whose named subgroups are imported only when they are used.
+
+    `lazy_commands` maps a command's name to (module, attribute, one line of help).
+    """
+
+    lazy_commands: ClassVar[dict[str, tuple[str, str, str]]] = {
+        "lab": (
+            "zcluster.lab.commands",
+            "lab",
+            "Build a cluster of namespaces on this machine and break it.",
+        ),
+    }
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Names of all commands, the unloaded ones included."""
+        return sorted([*super().list_commands(context), *self.lazy_commands])
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command of that name; an unloaded one is imported now."""
+        if name not in self.lazy_commands:
+            return super().get_command(context, name)
+        module, attribute, _ = self.lazy_commands[name]
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing the lazy ones."""
+        rows: list[tuple[str, str]] = []
+        for name in self.list_commands(context):
+            if name in self.lazy_commands:
+                rows.append((name, self.lazy_commands[name][2]))
+            elif (command := super().get_command(context, name)) is not None:
+                rows.append((name, command.get_short_help_str(90)))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="zcluster")
+def commands() -> None:
+    """Floating addresses that stay up: masters carry traffic, slaves stand ready."""
+
+
+@commands.command()
+@config_option
+@click.option("--node", "node_name", default=None, help="This node's name, instead of the host's name.")
+def run(config: Path, node_name: str | None) -> None:
+    """Run this host's node in the foreground, until it is told to stop."""
+    from zcluster.supervisor.daemon import run as run_daemon
+
+    sys.exit(run_daemon(config, node_name=node_name))
+
+
+@commands.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=CONFIG_PATH)
+@json_option
+def check(file: Path, as_json: bool) -> None:
+    """Say everything that is wrong or dangerous in FILE, and what the cluster survives."""
+    from zcluster.console.check import run as run_check
+
+    sys.exit(run_check(file, as_json))
+
+
+@commands.command()
+@click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--force", is_flag=True, help="Replace a key that is already there.")
+def keygen(path: Path, force: bool) -> None:
+    """Make the cluster's secret key at PATH; copy the same file to every host."""
+    from zcluster.console.keygen import run as run_keygen
+
+    sys.exit(run_keygen(path, force=force))
+
+
+@commands.command()
+@socket_option
+@json_option
+def status(socket_path: Path, as_json: bool) -> None:
+    """Say how the cluster is, in one sentence and a table.
+
+    Exit status: 0 well, 1 degraded, 2 a group without a holder, 3 the daemon is not reachable.
+    """
+    from zcluster.console.status import run as run_status
+
+    sys.exit(run_status(socket_path, as_json))
+
+
+@commands.command()
+@click.argument("group")
+@click.option("--to", "node_name", default=None, help="The node to move to; without it, the primary slave.")
+@socket_option
+@json_option
+def move(group: str, node_name: str | None, socket_path: Path, as_json: bool) -> None:
+    """Move GROUP to another node now, without an outage worth the name."""
+    from zcluster.console.move import run as run_move
+
+    sys.exit(run_move(socket_path, group, node_name, as_json))
+
+
+@commands.command()
+@click.argument("group", required=False)
+@socket_option
+@json_option
+def why(group: str | None, socket_path: Path, as_json: bool) -> None:
+    """Tell the story of each change of holder, of GROUP or of all groups."""
+    from zcluster.console.why import run as run_why
+
+    sys.exit(run_why(socket_path, group, as_json))
+
+
+@commands.command()
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=100, show_default=True, help="How many seeds to run."
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=None, help="Start at this seed (alone, run only it)."
+)
+@click.option("--nodes", type=click.IntRange(3, 7), default=None, help="Fix the number of nodes.")
+@click.option("--json", "as_json", is_flag=True, help="The last line is one JSON object.")
+@click.pass_context
+def simulate(context: click.Context, seeds: int, seed: int | None, nodes: int | None, as_json: bool) -> None:
+    """Run the real control core through seeded misfortune; exit 1 if an invariant breaks."""
+    from zcluster.simulator.command import run as run_simulator
+
+    alone = seed is not None and context.get_parameter_source("seeds") is click.core.ParameterSource.DEFAULT
+    sys.exit(run_simulator(1 if alone else seeds, seed, as_json, nodes=nodes))
+
+
+def main() -> None:
+    """Run the command line; an error of ours becomes readable lines and an exit status."""
+    try:
+        commands()
+    except ZclusterError as error:
+        click.echo(f"zcluster: {error}", err=True)
+        sys.exit(EXIT_NOT_REACHABLE if isinstance(error, ControlSocketError) else EXIT_REFUSED)

@@ -41,7 +41,7 @@ class ControlSocketError(ZclusterError):
 
 
 class LabError(ZclusterError):
-    """The laboratory cannot be built or did not behave: a missing tool, a missing privilege, a failed check."""
+    """The laboratory cannot be built or did not behave: a missing tool or privilege, a failed check."""
 
 
 class SimulationError(ZclusterError):
