@@ -1,0 +1,60 @@
+"""The cluster document: who may vote, agreed once at the founding; and the settings of the shared file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from zcluster.control.timing import Timing
+from zcluster.control.units import GroupName, NodeName
+
+
+class Document(NamedTuple):
+    """What a majority agreed on. `generation` only grows; `roster` is sorted."""
+
+    cluster_id: str
+    generation: int
+    roster: tuple[NodeName, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSettings:
+    """One group of the shared file. Higher `priority` keeps its holder when nodes run out."""
+
+    name: GroupName
+    addresses: tuple[str, ...]
+    service_link: str
+    priority: int = 100
+    allowed: tuple[str, ...] = ("*",)
+    preferred: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the core needs of the shared file: the same value on every host."""
+
+    cluster: str
+    expected_nodes: int
+    timing: Timing
+    groups: tuple[GroupSettings, ...]
+    cluster_links: tuple[str, ...]
+    service_links: tuple[str, ...]
+    never_master: tuple[str, ...] = ()
+    several_groups: bool = False
+    failback: bool = False
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Durable:
+    """What a node remembers over power cuts: nothing here is on the takeover path.
+
+    `ceiling`: every ballot counter that this node ever used is below or equal to it. `accepted`: the
+    founding that this node agreed to, before it was complete. `incarnation`: that of the last start.
+    """
+
+    incarnation: int = 0
+    ceiling: int = 0
+    accepted_id: str = ""
+    accepted_names: tuple[NodeName, ...] = ()
+    document: Document | None = None
