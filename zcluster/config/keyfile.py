@@ -1,0 +1,104 @@
+"""The cluster's secret: one file, the same on every host, readable by its owner alone.
+
+What must hold: without a good key nothing starts, and no default secret exists. The text form is one line,
+`zck1:` and 32 random bytes in base64; the prefix names the form, so that a later one can be told apart.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from zcluster.errors import KeyFileError
+
+KEY_PREFIX = "zck1:"
+KEY_BYTES = 32
+KEY_FILE_LIMIT_BYTES = 4096
+OTHERS_MASK = 0o077
+
+
+def load_key(path: Path) -> bytes:
+    """The 32 secret bytes of a key file; KeyFileError, with a mend, when it is missing, exposed or no key."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise KeyFileError(
+            f"{path}: there is no cluster key; make one with `zcluster keygen {path}` "
+            "and copy the same file to every host"
+        ) from None
+    except OSError as error:
+        raise KeyFileError(f"{path}: the cluster key cannot be read: {error.strerror}") from error
+    with os.fdopen(descriptor, "rb") as file:
+        facts = os.fstat(file.fileno())
+        if not stat.S_ISREG(facts.st_mode):
+            raise KeyFileError(f"{path}: the cluster key must be a plain file; name one in key-file")
+        _refuse_exposed(path, stat.S_IMODE(facts.st_mode))
+        try:
+            return parse_key(file.read(KEY_FILE_LIMIT_BYTES))
+        except ValueError as error:
+            raise KeyFileError(
+                f"{path}: this is not a cluster key: {error}; copy the file again from a host where it works, "
+                f"or make a new one for all hosts with `zcluster keygen {path} --force`"
+            ) from None
+
+
+def parse_key(content: bytes) -> bytes:
+    """The secret bytes of a key file's content; ValueError says what is wrong without quoting any of it."""
+    try:
+        text = content.decode("ascii").strip()
+    except UnicodeDecodeError:
+        raise ValueError("it holds bytes that are not text") from None
+    if not text.startswith(KEY_PREFIX):
+        raise ValueError(f"it does not begin with {KEY_PREFIX}" if text else "it is empty")
+    try:
+        key = base64.b64decode(text.removeprefix(KEY_PREFIX), validate=True)
+    except binascii.Error:
+        raise ValueError("what follows the prefix is not base64") from None
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"it holds {len(key)} bytes where {KEY_BYTES} belong")
+    return key
+
+
+def write_key(path: Path, *, replace: bool = False) -> None:
+    """Write a new random key with mode 0600; KeyFileError when one is there and `replace` is not set.
+
+    A replacement is written beside the old file and renamed over it, so that no host ever reads half a key.
+    """
+    text = KEY_PREFIX + base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode("ascii") + "\n"
+    target = path.with_name(path.name + ".new") if replace else path
+    try:
+        if replace:
+            target.unlink(missing_ok=True)
+        _write_private(target, text)
+        if replace:
+            target.replace(path)
+    except FileExistsError:
+        raise KeyFileError(
+            f"{path}: there is a file already, and the cluster may be using it; "
+            f"`zcluster keygen {path} --force` replaces it, then every host needs the new one"
+        ) from None
+    except FileNotFoundError:
+        raise KeyFileError(f"{path}: its folder does not exist; `mkdir -p {path.parent}` first") from None
+    except OSError as error:
+        raise KeyFileError(f"{path}: the key cannot be written: {error.strerror}") from error
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Create the file for its owner alone, and put it on the disk before it counts."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _refuse_exposed(path: Path, mode: int) -> None:
+    if mode & OTHERS_MASK:
+        raise KeyFileError(
+            f"{path}: others than its owner can use this key (mode {mode:04o}); mend with `chmod 600 {path}`, "
+            "and make a new key if somebody may have read it"
+        )

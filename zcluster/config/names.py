@@ -1,0 +1,35 @@
+"""What may be called what: names of clusters, nodes, links and groups, and the patterns that match nodes.
+
+What must hold: a name is safe in a file name, an nft set name, a topic and a log line, so it needs no quoting
+anywhere.
+"""
+
+from __future__ import annotations
+
+import re
+
+NAME_RULE = "a name begins with a letter or digit, then letters, digits, '-', '_' or '.', 63 at most"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_PATTERN = re.compile(r"[A-Za-z0-9*?\[\]!_.-]{1,63}")
+_INTERFACE = re.compile(r"[^\s/:]{1,15}")
+
+
+def is_name(text: str) -> bool:
+    """May this be the name of a cluster, node, link or group?"""
+    return _NAME.fullmatch(text) is not None
+
+
+def is_pattern(text: str) -> bool:
+    """May this be a pattern for node names, as fnmatch reads them?"""
+    return _PATTERN.fullmatch(text) is not None
+
+
+def is_wildcard(pattern: str) -> bool:
+    """Does this pattern mean more than the one node it spells?"""
+    return any(sign in pattern for sign in "*?[")
+
+
+def is_interface(text: str) -> bool:
+    """May this be the name of a network interface (IFNAMSIZ, linux/if.h: 15 bytes, no '/' or blank)?"""
+    return _INTERFACE.fullmatch(text) is not None and len(text.encode()) <= 15 and text not in (".", "..")
