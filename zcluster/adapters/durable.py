@@ -1,0 +1,152 @@
+"""The one small file that must survive a power cut: a node's ballot ceiling, founding and last start.
+
+What must hold: after `store` returned, a power cut leaves the new value; before, the old or the new one,
+never a mixture (write beside, fsync, rename, fsync the directory). A file that cannot be read back is moved
+aside and named, so that a damaged disk becomes an alarm and not a daemon that will not start: the node then
+starts as if it had never voted, which is safe because it abstains after every start.
+Calls block on the disk; the supervisor makes them in its side thread.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from zcluster.control.document import Document, Durable
+from zcluster.errors import StateFileError
+
+SCHEMA = "zcluster.durable/1"
+FILE_NAME = "durable.json"
+LARGEST_FILE_BYTES = 1 << 20
+
+
+class Loaded(NamedTuple):
+    """What `load` found. `problem` is "" or one sentence about a file that was moved aside."""
+
+    durable: Durable
+    problem: str
+
+
+class DurableFile:
+    """The durable file of one node, in the directory `state_dir` (made on the first store)."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.path = state_dir / FILE_NAME
+
+    def load(self) -> Loaded:
+        """Read the last stored value; nothing stored yet is an empty one.
+
+        Raises StateFileError only where the file can be neither read nor moved aside.
+        """
+        try:
+            with self.path.open("rb") as file:
+                raw = file.read(LARGEST_FILE_BYTES + 1)
+        except FileNotFoundError:
+            return Loaded(Durable(), "")
+        except OSError as error:
+            raise StateFileError(f"{self.path}: {error.strerror}; mend the file's permissions") from error
+        try:
+            return Loaded(decode(raw), "")
+        except ValueError as error:
+            return Loaded(Durable(), self._move_aside(str(error)))
+
+    def _move_aside(self, reason: str) -> str:
+        aside = self.path.with_suffix(".damaged")
+        try:
+            self.path.rename(aside)
+        except OSError as error:
+            raise StateFileError(f"{self.path} is damaged and cannot be moved: {error.strerror}") from error
+        return (
+            f"{self.path} was damaged ({reason}); it is now {aside} and this node starts without its memory"
+        )
+
+    def store(self, durable: Durable) -> None:
+        """Put `durable` on the disk; when this returns it is there. Raises StateFileError."""
+        beside = self.path.with_suffix(".new")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with beside.open("wb") as file:
+                file.write(encode(durable))
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(self.path)
+            _sync_directory(self.path.parent)
+        except OSError as error:
+            raise StateFileError(f"{self.path}: {error.strerror}; is the disk full or read-only?") from error
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def encode(durable: Durable) -> bytes:
+    """One JSON object and a newline: {"schema", "body", "crc32" of the body's canonical JSON}."""
+    document = durable.document
+    body = {
+        "incarnation": durable.incarnation,
+        "ceiling": durable.ceiling,
+        "accepted_id": durable.accepted_id,
+        "accepted_names": list(durable.accepted_names),
+        "document": None
+        if document is None
+        else [document.cluster_id, document.generation, *document.roster],
+    }
+    return (
+        json.dumps({"schema": SCHEMA, "body": body, "crc32": _checksum(body)}, indent=1).encode("utf-8")
+        + b"\n"
+    )
+
+
+def _checksum(body: object) -> int:
+    return zlib.crc32(json.dumps(body, sort_keys=True, separators=(",", ":")).encode("utf-8"))
+
+
+def decode(raw: bytes) -> Durable:
+    """The inverse of `encode`; unknown fields are ignored. Raises ValueError with the reason."""
+    if len(raw) > LARGEST_FILE_BYTES:
+        raise ValueError("far too large")
+    try:
+        whole = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("not JSON") from error
+    if not isinstance(whole, dict) or whole.get("schema") != SCHEMA:
+        raise ValueError(f"not of schema {SCHEMA}")
+    body = whole.get("body")
+    if not isinstance(body, dict) or whole.get("crc32") != _checksum(body):
+        raise ValueError("checksum does not match")
+    return Durable(
+        incarnation=_count(body, "incarnation"),
+        ceiling=_count(body, "ceiling"),
+        accepted_id=_text(body.get("accepted_id", "")),
+        accepted_names=tuple(_text(name) for name in body.get("accepted_names", ())),
+        document=_document(body.get("document")),
+    )
+
+
+def _count(body: Mapping[str, object], key: str) -> int:
+    value = body.get(key, 0)
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{key} is not a count")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("a name is not text")
+    return value
+
+
+def _document(value: object) -> Document | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) < 3 or type(value[1]) is not int:
+        raise ValueError("the document is malformed")
+    return Document(_text(value[0]), value[1], tuple(_text(name) for name in value[2:]))

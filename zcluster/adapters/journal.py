@@ -1,0 +1,131 @@
+"""The journal: what happened on this host, one JSON object a line, kept over restarts.
+
+What must hold: it never grows past two files of `largest_bytes`; a torn or foreign line is skipped and
+counted, never an error at start; nothing in it is needed for safety, so it is flushed and not fsynced.
+Calls block on the disk; the supervisor makes them in its side thread.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from zcluster.errors import StateFileError
+
+FILE_NAME = "journal.jsonl"
+OLDER_FILE_NAME = "journal.1.jsonl"
+LARGEST_BYTES = 4 << 20
+LARGEST_LINE_BYTES = 16 << 10
+LEVELS = ("info", "notice", "warning", "alarm")
+
+
+class Record(NamedTuple):
+    """One thing told. `at_ms` is wall-clock milliseconds since 1970 on `node`, where it happened."""
+
+    at_ms: int
+    node: str
+    level: str
+    code: str
+    text: str
+    facts: Mapping[str, object]
+
+    def plain(self) -> dict[str, object]:
+        """As JSON-ready values."""
+        return {**self._asdict(), "facts": dict(self.facts)}
+
+
+def record_from(value: object) -> Record:
+    """A record from JSON or MessagePack values of any origin. Raises ValueError."""
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    at_ms, facts = value.get("at_ms"), value.get("facts", {})
+    words = [value.get(key) for key in ("node", "level", "code", "text")]
+    if (
+        type(at_ms) is not int
+        or not isinstance(facts, dict)
+        or not all(isinstance(key, str) for key in facts)
+    ):
+        raise ValueError("at_ms or facts is malformed")
+    if not all(isinstance(word, str) for word in words) or words[1] not in LEVELS:
+        raise ValueError("node, level, code or text is malformed")
+    return Record(at_ms, str(words[0]), str(words[1]), str(words[2]), str(words[3]), facts)
+
+
+def encode_line(record: Record) -> bytes:
+    """The record as one line; facts that do not fit or are not plain values are left out, and it says so."""
+    plain = record.plain()
+    line = json.dumps(plain, separators=(",", ":"), default=str).encode("utf-8")
+    if len(line) >= LARGEST_LINE_BYTES:
+        plain.update(text=record.text[:1000], facts={"left_out": f"{len(line)} bytes of facts"})
+        line = json.dumps(plain, separators=(",", ":")).encode("utf-8")
+    return line + b"\n"
+
+
+class Journal:
+    """The journal of one node in `state_dir`: the newer file, and one older."""
+
+    def __init__(self, state_dir: Path, largest_bytes: int = LARGEST_BYTES) -> None:
+        self._path = state_dir / FILE_NAME
+        self._older_path = state_dir / OLDER_FILE_NAME
+        self._largest_bytes = largest_bytes
+        self._file: BinaryIO | None = None
+        self._written_bytes = 0
+        self.skipped_lines = 0
+
+    def recent(self, count: int) -> list[Record]:
+        """The newest `count` records, oldest first. Lines that are no record are counted and skipped."""
+        found: deque[Record] = deque(maxlen=count)
+        for path in (self._older_path, self._path):
+            found.extend(self._records_of(path))
+        return list(found)
+
+    def _records_of(self, path: Path) -> Iterable[Record]:
+        try:
+            file = path.open("rb")
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StateFileError(f"{path}: {error.strerror}; mend the file's permissions") from error
+        with file:
+            while line := file.readline(LARGEST_LINE_BYTES + 1):
+                if line.isspace():
+                    continue
+                try:
+                    yield record_from(json.loads(line))
+                except (ValueError, RecursionError):
+                    self.skipped_lines += 1
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Write the records behind the others; the file is turned over when it is full. StateFileError."""
+        try:
+            file = self._file if self._file is not None else self._open()
+            for record in records:
+                self._written_bytes += file.write(encode_line(record))
+            file.flush()
+            if self._written_bytes >= self._largest_bytes:
+                self.close()
+                self._path.replace(self._older_path)
+        except OSError as error:
+            self.close()
+            raise StateFileError(f"{self._path}: {error.strerror}; is the disk full or read-only?") from error
+
+    def _open(self) -> BinaryIO:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._path.open("ab")
+        self._written_bytes = self._file.tell()
+        if self._written_bytes:
+            # A crash may have left half a line; a fresh line keeps the next record readable.
+            self._file.write(b"\n")
+        return self._file
+
+    def close(self) -> None:
+        """Close the file; the next `append` opens it again."""
+        if self._file is not None:
+            file, self._file = self._file, None
+            try:
+                file.close()
+            except OSError:
+                pass  # what could not be flushed was reported by the write before
