@@ -25,11 +25,22 @@ class IdentityError(ZclusterError):
 
 
 class BadMessage(ZclusterError):
-    """Bytes from the network that are not a well-formed, authentic message of this cluster."""
+    """Bytes from the network that are not a well-formed, authentic message of this cluster.
+
+    `kind` is one word to count it under ("mac", "short", "malformed", ...).
+    """
+
+    def __init__(self, message: str, kind: str = "malformed") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class KernelRefused(ZclusterError):
     """The kernel turned down an operation (address, route, packet filter, neighbour, socket option)."""
+
+
+class LinkBroken(KernelRefused):
+    """A network's interface or address is gone: what stood on it must be closed and opened anew later."""
 
 
 class StateFileError(ZclusterError):
