@@ -1,0 +1,195 @@
+"""What is legal in a cluster's file and still dangerous, and what such a cluster survives.
+
+What must hold: pure functions of the configuration and of facts that are handed in; every warning names its key
+and a way to mend it; nothing here changes what the file means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from zcluster.config.configuration import Configuration
+from zcluster.config.durations import dangerous
+from zcluster.config.fault import Fault
+from zcluster.config.host import HostFacts, KeyFileState
+from zcluster.config.names import is_wildcard
+from zcluster.control.units import majority
+
+
+@dataclass(frozen=True, slots=True)
+class Endurance:
+    """How much of a cluster may be lost. `slaves` may be negative: then groups outnumber the nodes that may hold.
+
+    `losses` is how many nodes may fail at the same time while the rest still decides; `losses_all_held` is how
+    many of these leave every group with a master of its own.
+    """
+
+    nodes: int
+    groups: int
+    masters_possible: int
+    slaves: int
+    losses: int
+    losses_all_held: int
+
+
+def endurance(configuration: Configuration) -> Endurance:
+    """What the file's cluster survives; never-master nodes vote, and count when they are named one by one."""
+    nodes, groups = configuration.expected_nodes, len(configuration.groups)
+    named = {pattern for pattern in configuration.never_master if not is_wildcard(pattern)}
+    possible = max(nodes - len(named), 0)
+    losses = nodes - majority(nodes)
+    spare = possible - (1 if configuration.several_groups_per_node else groups)
+    return Endurance(nodes, groups, possible, possible - groups, losses, max(min(losses, spare), 0))
+
+
+def warnings(configuration: Configuration, facts: HostFacts) -> tuple[Fault, ...]:
+    """Everything that is legal here and dangerous, in a fixed order."""
+    return (
+        *_about_nodes(configuration),
+        *_about_links(configuration),
+        *dangerous(configuration.timing),
+        *_about_start(configuration),
+        *_about_groups(configuration),
+        *_about_host(configuration, facts),
+    )
+
+
+def _about_nodes(configuration: Configuration) -> Iterator[Fault]:
+    nodes = configuration.expected_nodes
+    path = ("cluster", "expected-nodes")
+    if nodes == 1:
+        yield Fault(path, "one node alone survives no loss", "three nodes survive the loss of one")
+    elif nodes == 2:
+        yield Fault(
+            path,
+            "two nodes without a witness cannot tell a dead peer from a cut cable, so neither takes over",
+            "add a third node; a small one that is listed in never-master is enough",
+        )
+    elif nodes % 2 == 0:
+        yield Fault(
+            path,
+            f"{nodes} nodes survive no more losses at once than {nodes - 1} do, and half against half stops both",
+            f"make it {nodes - 1} or {nodes + 1}; a small node that is listed in never-master counts",
+        )
+    possible, groups = endurance(configuration).masters_possible, len(configuration.groups)
+    if groups > possible and not configuration.several_groups_per_node:
+        yield Fault(
+            ("cluster", "several-groups-per-node"),
+            f"{groups} groups and {possible} nodes that may hold one: {groups - possible} of them cannot be held",
+            "add nodes, or set several-groups-per-node = true",
+        )
+    elif groups == possible and not configuration.several_groups_per_node:
+        yield Fault(
+            path,
+            f"{groups} groups on {possible} nodes leave no slave: the first loss leaves a group without a master",
+            "add a node, or set several-groups-per-node = true",
+        )
+
+
+def _about_links(configuration: Configuration) -> Iterator[Fault]:
+    if len(configuration.links) == 1:
+        yield Fault(
+            ("link",),
+            "there is one link: its cable or switch is enough to stop the whole cluster",
+            "add a second [[link]] on a network of its own",
+        )
+    if not configuration.service_links:
+        yield Fault(
+            ("link",),
+            "no link is a service link: losing the cluster's own networks closes masters that still serve",
+            'add the service network as a [[link]] with role = "service"',
+        )
+    seen: dict[object, str] = {}
+    for number, link in enumerate(configuration.links):
+        first = seen.setdefault((link.multicast, link.beacon_port), link.name)
+        if first != link.name:
+            yield Fault(
+                ("link", number, "multicast"),
+                f"{link.multicast} port {link.beacon_port} is also that of link {first}: "
+                "where networks are bridged, each hears the other's beats",
+                "give each link its own multicast address",
+            )
+        if link.ttl > 1:
+            yield Fault(
+                ("link", number, "ttl"),
+                f"with a ttl of {link.ttl} beats may leave their network through a multicast router",
+                "set ttl = 1 unless the link really crosses a router",
+            )
+
+
+def _about_start(configuration: Configuration) -> Iterator[Fault]:
+    timing = configuration.timing
+    if timing.timer_a_ms < timing.silence_ms:
+        yield Fault(
+            ("timing", "timer-a-ms"),
+            f"a starting node listens for {timing.timer_a_ms} ms, less than a silence of {timing.silence_ms} ms: "
+            "it may judge before it has heard every peer",
+            f"set it to at least {timing.silence_ms}",
+        )
+
+
+def _about_groups(configuration: Configuration) -> Iterator[Fault]:
+    for number, group in enumerate(configuration.groups):
+        for place, interface in enumerate(group.addresses):
+            network = group.network
+            if network and network.version == interface.version and interface.ip not in network:
+                yield Fault(
+                    ("group", number, "addresses", place),
+                    f"{interface.ip} is outside {network}, the network of its interface: "
+                    "neighbours may never ask for it there",
+                    "correct the address, or the interface",
+                )
+        for place, pattern in enumerate(group.preferred):
+            if is_wildcard(pattern):
+                continue
+            if not any(fnmatchcase(pattern, allowed) for allowed in group.allowed):
+                yield Fault(
+                    ("group", number, "preferred", place),
+                    f"{pattern} is preferred and not allowed, so it never holds {group.name}",
+                    "add it to `allowed`, or take it out here",
+                )
+            elif any(fnmatchcase(pattern, never) for never in configuration.never_master):
+                yield Fault(
+                    ("group", number, "preferred", place),
+                    f"{pattern} is preferred, and never-master forbids it",
+                    "take it out of one of the two",
+                )
+
+
+def _about_host(configuration: Configuration, facts: HostFacts) -> Iterator[Fault]:
+    path, key_file = ("cluster", "key-file"), configuration.key_file
+    match facts.key_state:
+        case KeyFileState.GOOD:
+            pass
+        case KeyFileState.MISSING:
+            yield Fault(
+                path,
+                f"there is no key at {key_file} on this host: `zcluster run` will refuse to start",
+                f"`zcluster keygen {key_file}` on one host, then copy the file to the others",
+            )
+        case KeyFileState.EXPOSED:
+            yield Fault(
+                path,
+                f"others than its owner can use the key {key_file} (mode {facts.key_mode:04o}): "
+                "who has it can move every address, and `zcluster run` will refuse to start",
+                f"`chmod 600 {key_file}`, and a new key if somebody may have read it",
+            )
+        case KeyFileState.UNREADABLE:
+            yield Fault(
+                path, f"the key {key_file} cannot be read by this user", "check as the user that runs it"
+            )
+        case KeyFileState.NOT_A_KEY:
+            yield Fault(
+                path,
+                f"what stands in {key_file} is not a cluster key: `zcluster run` will refuse to start",
+                "copy the file again from a host where it works, or make a new one with `zcluster keygen --force`",
+            )
+    if configuration.preset == "fast" and not facts.real_time_permitted:
+        yield Fault(
+            ("cluster", "preset"),
+            "the preset fast needs real-time scheduling, and this host does not permit it to this user: "
+            "a busy machine will move addresses without a fault",
+            'run as root or with LimitRTPRIO=1 in the unit, or choose preset = "standard"',
+        )

@@ -1,0 +1,78 @@
+"""What this host has to do with the file: the key's mode, and whether real-time scheduling is permitted.
+
+What must hold: this reads facts and judges nothing (that is `zcluster.config.check`), changes nothing for good,
+and a fact that cannot be learned is None.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import stat
+from dataclasses import dataclass
+from enum import Enum
+
+from zcluster.config.configuration import Configuration
+from zcluster.config.keyfile import load_key
+from zcluster.errors import KeyFileError
+
+
+class KeyFileState(Enum):
+    """What stands where the cluster's key belongs."""
+
+    GOOD = "good"
+    MISSING = "missing"
+    EXPOSED = "exposed"
+    UNREADABLE = "unreadable"
+    NOT_A_KEY = "not a key"
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """`key_mode` are the permission bits, None when there is no file."""
+
+    key_state: KeyFileState
+    key_mode: int | None
+    real_time_permitted: bool
+
+
+def host_facts(configuration: Configuration) -> HostFacts:
+    """The facts of the host this runs on, as the user it runs as."""
+    state, mode = _key_facts(configuration)
+    return HostFacts(state, mode, _real_time_permitted())
+
+
+def _key_facts(configuration: Configuration) -> tuple[KeyFileState, int | None]:
+    try:
+        mode = stat.S_IMODE(configuration.key_file.stat().st_mode)
+    except FileNotFoundError:
+        return KeyFileState.MISSING, None
+    except OSError:
+        return KeyFileState.UNREADABLE, None
+    if mode & 0o077:
+        return KeyFileState.EXPOSED, mode
+    if not os.access(configuration.key_file, os.R_OK):
+        return KeyFileState.UNREADABLE, mode
+    try:
+        load_key(configuration.key_file)
+    except KeyFileError:
+        return KeyFileState.NOT_A_KEY, mode
+    return KeyFileState.GOOD, mode
+
+
+def _real_time_permitted() -> bool:
+    """May a process of this user run under SCHED_RR? Tried in a child, which ends at once.
+
+    The limit alone does not tell: inside a container root may have lost CAP_SYS_NICE, and a control group
+    without real-time budget refuses with EPERM whatever the limit says (sched(7), cgroups-v1 cpu.rt_runtime_us).
+    """
+    if resource.getrlimit(resource.RLIMIT_RTPRIO)[0] == 0 and os.geteuid() != 0:
+        return False
+    child = os.fork()
+    if child == 0:
+        try:
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

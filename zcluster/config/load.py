@@ -1,0 +1,201 @@
+"""Read the cluster's file: bytes in, a `Configuration` or every fault at once out.
+
+What must hold: one run tells all that is wrong, each with its key, its line and a mend; a file with a fault
+yields no configuration at all. A syntax error alone hides the rest, because there is nothing to read behind it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from zcluster.config.configuration import Configuration, Group, Link, LinkRole
+from zcluster.config.durations import timing_of, unsafe
+from zcluster.config.fault import Fault, KeyPath
+from zcluster.config.lines import key_lines, line_of
+from zcluster.config.relations import faults_between, service_link_of
+from zcluster.config.schema import ClusterTable, GroupTable, LinkTable, Table, TimingTable
+from zcluster.config.wording import fault_of, unknown_key
+from zcluster.errors import ConfigurationError
+
+FILE_LIMIT_BYTES = 1_048_576
+_TOP_KEYS = ("cluster", "timing", "link", "group")
+_TomlPosition = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+AnyTable = TypeVar("AnyTable", bound=Table)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What came of a file: a configuration, or the faults that forbid one. `lines` places any key."""
+
+    configuration: Configuration | None
+    faults: tuple[Fault, ...]
+    lines: Mapping[KeyPath, int] = field(default_factory=dict)
+
+    def placed(self, fault: Fault) -> Fault:
+        """The same fault with the line of its key."""
+        return fault if fault.line else replace(fault, line=line_of(fault.path, self.lines))
+
+
+def load(path: Path) -> Configuration:
+    """The configuration in that file; ConfigurationError lists every fault at once."""
+    reading = read(path)
+    if reading.configuration is None:
+        raise ConfigurationError("\n".join(fault.text(str(path)) for fault in reading.faults))
+    return reading.configuration
+
+
+def read(path: Path) -> Reading:
+    """What is in that file; a file that cannot be read is a fault like any other."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(FILE_LIMIT_BYTES + 1)
+    except OSError as error:
+        mend = "name the cluster's file; conf/example.toml is one to begin with"
+        return Reading(None, (Fault((), f"cannot be read: {error.strerror}", mend),))
+    if len(content) > FILE_LIMIT_BYTES:
+        return Reading(
+            None, (Fault((), f"is larger than {FILE_LIMIT_BYTES} bytes", "name the cluster's file"),)
+        )
+    return read_bytes(content)
+
+
+def read_bytes(content: bytes) -> Reading:
+    """What those bytes mean as a cluster's file."""
+    try:
+        text = content.decode("utf-8")
+        document = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return Reading(None, (Fault((), "is not UTF-8 text", "save it as UTF-8", line),))
+    except tomllib.TOMLDecodeError as error:
+        return Reading(None, (_syntax_fault(str(error), text),))
+    except RecursionError:
+        return Reading(
+            None, (Fault((), "is nested too deeply", "the file needs no more than lists in tables"),)
+        )
+    return _Reader(document, hashlib.sha256(content).hexdigest(), key_lines(text)).reading()
+
+
+class _Reader:
+    """Collects faults over one document, in the order of the file where lines are known."""
+
+    def __init__(self, document: dict[str, object], digest: str, lines: Mapping[KeyPath, int]) -> None:
+        self._document = document
+        self._digest = digest
+        self._lines = lines
+        self._faults: list[Fault] = []
+
+    def reading(self) -> Reading:
+        self._faults += (unknown_key((key,), _TOP_KEYS) for key in self._document if key not in _TOP_KEYS)
+        cluster = self._cluster()
+        timing = self._timing()
+        links = dict(self._array("link", LinkTable))
+        groups = dict(self._array("group", GroupTable))
+        self._faults += faults_between(links, groups, all_links_known=self._all_links_known(links))
+        durations = timing_of(cluster.preset if cluster else "standard", timing or TimingTable())
+        if cluster and timing:
+            self._faults += unsafe(durations)
+        if self._faults:
+            placed = (replace(fault, line=line_of(fault.path, self._lines)) for fault in self._faults)
+            return Reading(None, tuple(sorted(placed, key=lambda fault: fault.line)), self._lines)
+        assert cluster is not None, "a missing or bad [cluster] is a fault"
+        configuration = Configuration(
+            name=cluster.name,
+            expected_nodes=cluster.expected_nodes,
+            preset=cluster.preset,
+            timing=durations,
+            key_file=cluster.key_file,
+            state_dir=cluster.state_dir,
+            run_dir=cluster.run_dir,
+            links=tuple(_link(table) for table in links.values()),
+            groups=tuple(_group(table, links) for table in groups.values()),
+            several_groups_per_node=cluster.several_groups_per_node,
+            failback=cluster.failback,
+            never_master=tuple(cluster.never_master),
+            digest=self._digest,
+        )
+        return Reading(configuration, (), self._lines)
+
+    def _cluster(self) -> ClusterTable | None:
+        if "cluster" not in self._document:
+            mend = 'add [cluster] with at least name = "pbx" and expected-nodes = 3'
+            self._faults.append(Fault(("cluster",), "this table is missing", mend))
+            return None
+        return self._table(self._document["cluster"], ClusterTable, ("cluster",))
+
+    def _timing(self) -> TimingTable | None:
+        return self._table(self._document.get("timing", {}), TimingTable, ("timing",))
+
+    def _array(self, name: str, model: type[AnyTable]) -> Iterator[tuple[int, AnyTable]]:
+        """The well-formed tables of an array, each with its place in the file."""
+        found = self._document.get(name, [])
+        if not isinstance(found, list):
+            self._faults.append(Fault((name,), "there may be several of these", f"write it as [[{name}]]"))
+            found = [found]
+        elif not found:
+            self._faults.append(Fault((name,), f"there is no {name}", f"add at least one [[{name}]]"))
+        for number, content in enumerate(found):
+            table = self._table(content, model, (name, number))
+            if table is not None:
+                yield number, table
+
+    def _all_links_known(self, links: Mapping[int, LinkTable]) -> bool:
+        found = self._document.get("link")
+        return isinstance(found, list) and 0 < len(found) == len(links)
+
+    def _table(self, content: object, model: type[AnyTable], path: KeyPath) -> AnyTable | None:
+        if not isinstance(content, dict):
+            self._faults.append(Fault(path, "this is not a table", f"write it as a table, [{path[0]}]"))
+            return None
+        try:
+            return model.model_validate(content)
+        except ValidationError as error:
+            self._faults += (fault_of(details, model, path) for details in error.errors(include_url=False))
+            return None
+
+
+def _link(table: LinkTable) -> Link:
+    return Link(
+        name=table.name,
+        role=LinkRole(table.role),
+        network=table.network,
+        multicast=table.multicast,
+        beacon_port=table.beacon_port,
+        bus_port=table.bus_port,
+        ttl=table.ttl,
+        reference=tuple(table.reference),
+    )
+
+
+def _group(table: GroupTable, links: Mapping[int, LinkTable]) -> Group:
+    link = service_link_of(table, links)
+    by_name = table.interface if isinstance(table.interface, str) else None
+    assert by_name or link, "a group without a place is a fault"
+    return Group(
+        name=table.name,
+        addresses=tuple(table.addresses),
+        network=link.network if link and not by_name else None,
+        interface=by_name,
+        link=link.name if link else "",
+        priority=table.priority,
+        allowed=tuple(table.allowed),
+        preferred=tuple(table.preferred),
+    )
+
+
+def _syntax_fault(message: str, text: str) -> Fault:
+    """The standard library's complaint, with its line and column as numbers."""
+    match = _TomlPosition.search(message)
+    wrong = f"TOML syntax: {message[: match.start()] if match else message}"
+    mend = "strings stand in quotes, lists in brackets, and each key has a line of its own"
+    if match and match[1]:
+        return Fault((), wrong, mend, int(match[1]), int(match[2]))
+    return Fault((), wrong, mend, text.count("\n") + 1)

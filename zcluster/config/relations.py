@@ -1,0 +1,150 @@
+"""What the tables of the file must be to each other: names that are unique, networks that are apart, groups
+that live on a service link.
+
+What must hold: these checks see the tables that are well-formed by themselves, so that one bad table hides no
+fault between the others; each fault is told once, at the later of the two keys that disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from zcluster.config.configuration import Address, Network
+from zcluster.config.fault import Fault, KeyPath
+from zcluster.config.schema import GroupTable, LinkTable
+
+Links = Mapping[int, LinkTable]
+Groups = Mapping[int, GroupTable]
+
+
+def faults_between(links: Links, groups: Groups, *, all_links_known: bool) -> Iterator[Fault]:
+    """Everything that disagrees; links and groups are keyed by the table's place in the file, from 0.
+
+    While a link is malformed (`all_links_known` is false), a group may well mean that one, so nothing is said
+    of its place.
+    """
+    yield from _repeated_names("link", links)
+    yield from _overlapping_networks(links)
+    for number, link in links.items():
+        yield from _within_link(number, link)
+    yield from _repeated_names("group", groups)
+    yield from _repeated_addresses(groups)
+    yield from _address_is_reference(links, groups)
+    if all_links_known:
+        for number, group in groups.items():
+            yield from _group_place(number, group, links)
+
+
+def service_link_of(group: GroupTable, links: Links) -> LinkTable | None:
+    """The service link a group's addresses live on; None when it cannot be told from the file alone."""
+    service = [link for link in links.values() if link.role == "service"]
+    if group.interface is None or isinstance(group.interface, str):
+        return service[0] if len(service) == 1 else None
+    return next((link for link in service if link.network == group.interface), None)
+
+
+def _repeated_names(array: str, tables: Links | Groups) -> Iterator[Fault]:
+    seen: dict[str, int] = {}
+    for number, table in tables.items():
+        first = seen.setdefault(table.name, number)
+        if first != number:
+            yield Fault(
+                (array, number, "name"),
+                f"the name {table.name!r} is taken by {array}[{first}]",
+                "give each its own name",
+            )
+
+
+def _overlapping_networks(links: Links) -> Iterator[Fault]:
+    for number, link in links.items():
+        for other, earlier in links.items():
+            if other < number and _overlap(earlier.network, link.network):
+                yield Fault(
+                    ("link", number, "network"),
+                    f"{link.network} overlaps {earlier.network} of link[{other}]: "
+                    "no host could tell which of its interfaces is meant",
+                    "give each link a network of its own",
+                )
+
+
+def _overlap(one: Network, other: Network) -> bool:
+    return one.version == other.version and one.overlaps(other)
+
+
+def _within_link(number: int, link: LinkTable) -> Iterator[Fault]:
+    if link.multicast.version != link.network.version:
+        yield Fault(
+            ("link", number, "multicast"),
+            f"{link.multicast} is IPv{link.multicast.version} on a network of IPv{link.network.version}",
+            "choose a multicast address of the network's own family",
+        )
+    if link.reference and link.role != "service":
+        yield Fault(
+            ("link", number, "reference"),
+            "only a service link has reference addresses",
+            'set role = "service" if floating addresses live here, else remove this line',
+        )
+    for place, address in enumerate(link.reference):
+        if address not in link.network:
+            yield Fault(
+                ("link", number, "reference", place),
+                f"{address} is not in {link.network}, so it can answer no ARP or neighbour solicitation here",
+                "name a router, switch or server on this very network",
+            )
+
+
+def _repeated_addresses(groups: Groups) -> Iterator[Fault]:
+    seen: dict[Address, str] = {}
+    for number, group in groups.items():
+        for place, interface in enumerate(group.addresses):
+            if interface.ip in seen:
+                yield Fault(
+                    ("group", number, "addresses", place),
+                    f"{interface.ip} already stands in {seen[interface.ip]}",
+                    "an address belongs to one group, once",
+                )
+            seen.setdefault(interface.ip, f"group[{number}] ({group.name})")
+
+
+def _address_is_reference(links: Links, groups: Groups) -> Iterator[Fault]:
+    references = {address for link in links.values() for address in link.reference}
+    for number, group in groups.items():
+        for place, interface in enumerate(group.addresses):
+            if interface.ip in references:
+                yield Fault(
+                    ("group", number, "addresses", place),
+                    f"{interface.ip} is also a reference address: a floating address proves nothing about a network",
+                    "take it out of `reference`; name a router, switch or server instead",
+                )
+
+
+def _group_place(number: int, group: GroupTable, links: Links) -> Iterator[Fault]:
+    path: KeyPath = ("group", number, "interface")
+    if isinstance(group.interface, str) or service_link_of(group, links) is not None:
+        return
+    service = [str(link.network) for link in links.values() if link.role == "service"]
+    listed = " or ".join(f'"{network}"' for network in service)
+    if group.interface is None:
+        if service:
+            yield Fault(
+                path, "this key is missing, and there are several service links", f"add interface = {listed}"
+            )
+        else:
+            yield Fault(path, "this key is missing, and there is no service link", _ADD_SERVICE_LINK)
+        return
+    same = [place for place, link in links.items() if link.network == group.interface]
+    if same:
+        yield Fault(
+            path,
+            f"{group.interface} is a cluster link, which carries no floating addresses",
+            f'set role = "service" in link[{same[0]}] ({links[same[0]].name})',
+        )
+    else:
+        yield Fault(
+            path,
+            f"no service link has the network {group.interface}",
+            f"write {listed}, or the name of an interface" if service else _ADD_SERVICE_LINK,
+        )
+
+
+_ADD_SERVICE_LINK = 'add a [[link]] with role = "service" and the network that the floating addresses are in'
