@@ -1,0 +1,61 @@
+# Every command of this project, each one word. `make demo` and `make test` need nothing prepared.
+SHELL := /bin/bash
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+# simulate: SEED alone runs that one seed; with SEEDS, that many beginning there
+SEED ?=
+SEEDS ?=
+# lab: for example `make lab ARGS="trial --nodes 5 --groups 3 --fault kill-host --trials 3 --json"`
+ARGS ?= --help
+
+.PHONY: help venv demo test check format sim lab bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    a cluster on this machine: a host dies, its address answers again, in about a minute"
+	@echo "make test    everything: unit, property, kernel and laboratory tests, and 500 simulated seeds"
+	@echo "make check   what to run before each commit, in under a minute"
+	@echo "make sim     the simulator; SEEDS=1000 runs that many, SEED=42 tells the story of one"
+	@echo "make lab     the laboratory, with ARGS=\"...\""
+	@echo "make bench   the figures of docs/, measured on this machine"
+	@echo "make format  put the code into its one shape"
+
+$(STAMP): pyproject.toml .ci/venv
+	@echo "zcluster: making .venv (once)"
+	@.ci/venv
+	@touch $@
+
+venv: $(STAMP)
+
+demo: $(STAMP)
+	@$(BIN)/zcluster lab demo
+
+test: $(STAMP)
+	$(BIN)/pytest -q
+	$(BIN)/zcluster simulate --seeds 500
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest -q -m "not kernel and not lab and not slow"
+	$(BIN)/zcluster simulate --seeds 100
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+sim: $(STAMP)
+	$(BIN)/zcluster simulate $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED))
+
+lab: $(STAMP)
+	$(BIN)/zcluster lab $(ARGS)
+
+bench: $(STAMP)
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
