@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.console.pages import LINKS, group, node, page, silent, with_nodes
+from zcluster.adapters.control_socket import ControlSocket
+from zcluster.console import status
+from zcluster.console.verdict import ExitStatus, judge
+from zcluster.console.words import WIDTH
+
+WELL = """\
+All 3 groups are held; 2 slaves stand ready.
+
+GROUP  HOLDER  EPOCH  SINCE       ADDRESSES
+blue   n1      7      2 h 13 min  10.20.0.10/24, fd20::10/64
+green  n2      7      2 h 13 min  10.20.0.11/24, fd20::11/64
+red    n3      7      2 h 13 min  10.20.0.12/24, fd20::12/64
+
+NODE  STATE   SLAVE  HEARD ON     CONDITION
+n1 *  MASTER  -      -            holds blue
+n2    MASTER  -      hb1 hb2 lan  holds green
+n3    MASTER  -      hb1 hb2 lan  holds red
+n4    SLAVE   1st    hb1 hb2 lan  ready
+n5    SLAVE   2nd    hb1 hb2 lan  ready
+
+Seen by n1 (*), cluster office, version 0.1.0, up 4 d 7 h."""
+
+AT_THREE_IN_THE_MORNING = """\
+Group green has no holder: no slave stands ready (n4: service reference silent):
+mend that; then `zcluster why green`.
+
+GROUP  HOLDER  EPOCH  SINCE       ADDRESSES
+blue   n1      7      2 h 13 min  10.20.0.10/24, fd20::10/64
+green  nobody  -      -           10.20.0.11/24, fd20::11/64
+red    n3      7      2 h 13 min  10.20.0.12/24, fd20::12/64
+
+NODE  STATE   SLAVE  HEARD ON     CONDITION
+n1 *  MASTER  -      -            holds blue
+n2    FAILED  -      no link      silent since 14.2 s
+n3    MASTER  -      hb2          holds red; silent on hb1, lan
+n4    SLAVE   1st    hb1 hb2 lan  not ready: service reference silent
+n5    FAILED  -      no link      never heard
+
+alarm: another tool removed the packet rules of n3
+
+Seen by n1 (*), cluster office, version 0.1.0, up 4 d 7 h."""
+
+HALF_HEARD = [{"name": link, "is_heard": link == "hb2", "heard_ms": 9} for link in LINKS]
+
+
+def test_a_well_cluster() -> None:
+    assert "\n".join(status.render(page())) == WELL
+
+
+def test_a_bad_night() -> None:
+    nodes = with_nodes(
+        silent("n2"),
+        node("n3", holds=["red"], links=HALF_HEARD),
+        node("n4", "SLAVE", position=1, unready=["service reference silent"]),
+        silent("n5", None),
+    )
+    groups = [group("blue", 10, "n1"), group("green", 11, ""), group("red", 12, "n3")]
+    warnings = [{"level": "alarm", "text": "another tool removed the packet rules of n3"}]
+    lines = status.render(page(nodes=nodes, groups=groups, warnings=warnings))
+    assert "\n".join(lines) == AT_THREE_IN_THE_MORNING
+    assert max(map(len, lines)) <= WIDTH
+
+
+SENTENCES: list[tuple[dict[str, Any], ExitStatus, str]] = [
+    ({}, ExitStatus.WELL, "All 3 groups are held; 2 slaves stand ready."),
+    (
+        {"nodes": with_nodes(silent("n5"))},
+        ExitStatus.DEGRADED,
+        "All 3 groups are held, but n5 is silent since 14.2 s: look at that host, then `zcluster why`.",
+    ),
+    (
+        {"nodes": with_nodes(node("n4", "SLAVE", position=1, links=HALF_HEARD))},
+        ExitStatus.DEGRADED,
+        "All 3 groups are held, but n4 cannot be heard on link hb1: check its cables and switch (1 more below).",
+    ),
+    (
+        {"nodes": page()["nodes"][:3], "groups": page()["groups"][:1], "expected_nodes": 3},
+        ExitStatus.DEGRADED,
+        "Group blue is held, but no slave stands ready: start one more node.",
+    ),
+    (
+        {"nodes": page()["nodes"][:4]},
+        ExitStatus.DEGRADED,
+        "All 3 groups are held, but 1 expected node never came: start `zcluster run` there.",
+    ),
+    (
+        {"links": [{"name": "hb1", "is_up": False, "interface": "eth0"}]},
+        ExitStatus.DEGRADED,
+        "All 3 groups are held, but link hb1 is down on this host: mend eth0.",
+    ),
+    (
+        {"warnings": [{"level": "warning", "text": "n2 runs another file."}]},
+        ExitStatus.DEGRADED,
+        "All 3 groups are held, but n2 runs another file.",
+    ),
+    (
+        {"groups": [group("blue", 10, "")]},
+        ExitStatus.UNHELD,
+        "Group blue has no holder: n4 should take over at any moment; if this stays, run `zcluster why blue`.",
+    ),
+    (
+        {
+            "groups": [group("blue", 10, ""), group("red", 12, "")],
+            "nodes": with_nodes(silent("n2"), silent("n3"), silent("n5")),
+        },
+        ExitStatus.UNHELD,
+        "Groups blue and red have no holder: n1 hears 2 of 5 voters (itself included) and 3 must agree; "
+        "start n2, n3 and n5, or mend the links, then `zcluster status`.",
+    ),
+    (
+        {"cluster_id": "", "nodes": page()["nodes"][:2]},
+        ExitStatus.UNHELD,
+        "The cluster is not founded yet: n1 hears 2 of 5 nodes (n1 and n2); "
+        "run `zcluster run` on the others, with the same file and key.",
+    ),
+    (
+        {"cluster_id": "", "expected_nodes": 4},
+        ExitStatus.UNHELD,
+        "The cluster is not founded: 5 nodes (n1, n2, n3, n4 and n5) hear each other and the file expects 4; "
+        "stop those too many, or correct `nodes` in the file on every host.",
+    ),
+    (
+        {"cluster_id": ""},
+        ExitStatus.UNHELD,
+        "The cluster is being founded by n1, n2, n3, n4 and n5; run `zcluster status` again in a second.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changed", "exit_status", "sentence"), SENTENCES)
+def test_the_first_sentence(changed: dict[str, Any], exit_status: ExitStatus, sentence: str) -> None:
+    assert judge(page(**changed)) == (exit_status, sentence)
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[tuple[ControlSocket, dict[str, Any]]]:
+    """A control socket that answers every question with the dictionary."""
+    server, answer, is_over = ControlSocket(tmp_path / "control.sock"), page(), threading.Event()
+
+    def serve() -> None:
+        while not is_over.wait(0.005):
+            for request in server.receive():
+                server.answer(request.client, answer)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield server, answer
+    is_over.set()
+    thread.join()
+    server.close()
+
+
+def test_the_command_prints_the_page(
+    daemon: tuple[ControlSocket, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status.run(daemon[0].path, False) == 0
+    assert capsys.readouterr().out == WELL + "\n"
+
+
+def test_the_command_prints_json_with_sentence_and_exit(
+    daemon: tuple[ControlSocket, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    daemon[1]["groups"] = [group("blue", 10, "")]
+    assert status.run(daemon[0].path, True) == 2
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["schema"] == "zcluster.status/1"
+    assert printed["exit"] == 2
+    assert printed["sentence"].startswith("Group blue has no holder")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_daemon_that_is_not_there(
+    tmp_path: Path, as_json: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status.run(tmp_path / "none.sock", as_json) == 3
+    printed = capsys.readouterr()
+    assert "is `zcluster run` running on this host?" in (printed.out if as_json else printed.err)

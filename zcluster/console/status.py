@@ -1,0 +1,105 @@
+"""`zcluster status`: one sentence, then the groups, the nodes and the warnings.
+
+What must hold: the first line alone is enough at three in the morning; everything fits 80 columns; the
+rendering is pure, from the status document to text; the exit status is that of the verdict.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from zcluster.adapters.control_socket import ask
+from zcluster.console.verdict import ExitStatus, Status, judge
+from zcluster.console.words import duration, ordinal, paragraph, table
+from zcluster.errors import ControlSocketError
+
+SCHEMA = "zcluster.status/1"
+
+
+def run(socket_path: Path, as_json: bool) -> int:
+    """Ask the daemon behind `socket_path`, print, and return the exit status."""
+    try:
+        status = ask(socket_path, {"ask": "status"})
+        if status.get("schema") != SCHEMA:
+            raise ControlSocketError(
+                f"{socket_path}: not a daemon of this version: {status.get('error', '')}"
+            )
+    except ControlSocketError as error:
+        if as_json:
+            print(json.dumps({"schema": SCHEMA, "ok": False, "error": str(error), "exit": 3}))
+        else:
+            print(f"zcluster: {error}", file=sys.stderr)
+        return ExitStatus.NOT_REACHABLE
+    verdict = judge(status)
+    if as_json:
+        print(json.dumps({**status, "sentence": verdict.sentence, "exit": int(verdict.exit_status)}))
+    else:
+        print("\n".join(render(status)))
+    return verdict.exit_status
+
+
+def render(status: Status) -> list[str]:
+    """The lines of the whole page."""
+    lines = [*paragraph(judge(status).sentence), "", *_groups(status), "", *_nodes(status)]
+    for warning in status["warnings"]:
+        lines.extend(["", *paragraph(f"{warning['level']}: {warning['text']}", "  ")])
+    return [*lines, "", *paragraph(_footer(status))]
+
+
+def _groups(status: Status) -> list[str]:
+    rows = [
+        (
+            group["name"],
+            group["holder"] or "nobody",
+            str(group["counter"] or "-"),
+            "-" if group["since_ms"] is None else duration(group["since_ms"]),
+            ", ".join(group["addresses"]),
+        )
+        for group in status["groups"]
+    ]
+    return table(("GROUP", "HOLDER", "EPOCH", "SINCE", "ADDRESSES"), rows)
+
+
+def _nodes(status: Status) -> list[str]:
+    rows = [
+        (
+            node["name"] + (" *" if node["is_self"] else ""),
+            node["state"],
+            ordinal(node["position"]) if node["position"] else "-",
+            _links(node),
+            _condition(node),
+        )
+        for node in status["nodes"]
+    ]
+    return table(("NODE", "STATE", "SLAVE", "HEARD ON", "CONDITION"), rows)
+
+
+def _links(node: Mapping[str, Any]) -> str:
+    if node["is_self"]:
+        return "-"
+    return " ".join(link["name"] for link in node["links"] if link["is_heard"]) or "no link"
+
+
+def _condition(node: Mapping[str, Any]) -> str:
+    if not node["is_heard"]:
+        return "never heard" if node["heard_ms"] is None else f"silent since {duration(node['heard_ms'])}"
+    parts = [f"holds {', '.join(node['holds'])}"] if node["holds"] else []
+    silent = [link["name"] for link in node["links"] if not link["is_heard"]]
+    if silent and not node["is_self"]:
+        parts.append(f"silent on {', '.join(silent)}")
+    if node["unready"]:
+        parts.append(f"not ready: {', '.join(node['unready'])}")
+    if not node["is_voter"] and node["state"] != "STARTING":
+        parts.append("does not vote")
+    return "; ".join(parts) or "ready"
+
+
+def _footer(status: Status) -> str:
+    return (
+        f"Seen by {status['node']} (*), cluster {status['cluster']}, version {status['version'] or 'unknown'}, "
+        f"up {duration(status['up_ms'])}."
+    )

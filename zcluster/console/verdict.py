@@ -1,0 +1,150 @@
+"""One sentence on how the cluster is: what is wrong, for whom, and the next command; and an exit status.
+
+What must hold: pure, from the status document alone (docs of its shape: `zcluster.supervisor.status`); the
+worst thing comes first; a sentence that complains ends with something to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from zcluster.console.words import counted, duration, listed
+
+Status = Mapping[str, Any]
+
+
+class ExitStatus(IntEnum):
+    """The exit status of `zcluster status`; stable, scripts may rely on it."""
+
+    WELL = 0
+    DEGRADED = 1
+    UNHELD = 2
+    NOT_REACHABLE = 3
+
+
+class Verdict(NamedTuple):
+    """The exit status and the sentence."""
+
+    exit_status: ExitStatus
+    sentence: str
+
+
+def judge(status: Status) -> Verdict:
+    """The verdict on a status document."""
+    if not status["cluster_id"]:
+        return Verdict(ExitStatus.UNHELD, _unfounded(status))
+    unheld = [group["name"] for group in status["groups"] if not group["holder"]]
+    if unheld:
+        return Verdict(ExitStatus.UNHELD, f"{_have_no_holder(unheld)}: {_why_unheld(status, unheld)}")
+    complaints = _complaints(status)
+    if complaints:
+        more = f" ({len(complaints) - 1} more below)" if len(complaints) > 1 else ""
+        return Verdict(ExitStatus.DEGRADED, f"{_all_held(status)}, but {complaints[0]}{more}.")
+    ready = counted(len(ready_slaves(status)), "slave stands ready", "slaves stand ready")
+    return Verdict(ExitStatus.WELL, f"{_all_held(status)}; {ready}.")
+
+
+def ready_slaves(status: Status) -> list[str]:
+    """Names of the slaves that could take a group now, the primary slave first."""
+    slaves = [node for node in status["nodes"] if node["position"] and not node["unready"]]
+    return [node["name"] for node in sorted(slaves, key=lambda node: node["position"])]
+
+
+def missing_nodes(status: Status) -> list[Mapping[str, Any]]:
+    """The voters that are not heard."""
+    return [node for node in status["nodes"] if node["is_voter"] and not node["is_heard"]]
+
+
+def silent_links(status: Status) -> dict[str, list[str]]:
+    """For each link the nodes that are heard, but not on it; links with such nodes only."""
+    found: dict[str, list[str]] = {}
+    for node in status["nodes"]:
+        if node["is_heard"] and not node["is_self"]:
+            for link in node["links"]:
+                if not link["is_heard"]:
+                    found.setdefault(link["name"], []).append(node["name"])
+    return found
+
+
+def _complaints(status: Status) -> list[str]:
+    """What is not well while every group is held, the worst first."""
+    found = [
+        f"{node['name']} is silent{_since(node)}: look at that host, then `zcluster why`"
+        for node in missing_nodes(status)
+    ]
+    if not ready_slaves(status):
+        found.append(f"no slave stands ready{_unready_slaves(status)}")
+    for link in status["links"]:
+        if not link["is_up"]:
+            found.append(
+                f"link {link['name']} is down on this host: mend {link['interface'] or 'its interface'}"
+            )
+    for link_name, names in silent_links(status).items():
+        found.append(f"{listed(names)} cannot be heard on link {link_name}: check its cables and switch")
+    missing = status["expected_nodes"] - len(status["nodes"])
+    if missing > 0:
+        found.append(f"{counted(missing, 'expected node')} never came: start `zcluster run` there")
+    found.extend(warning["text"].rstrip(".") for warning in status["warnings"])
+    return found
+
+
+def _since(node: Mapping[str, Any]) -> str:
+    return f" since {duration(node['heard_ms'])}" if node["heard_ms"] is not None else ""
+
+
+def _all_held(status: Status) -> str:
+    groups = status["groups"]
+    if len(groups) == 1:
+        return f"Group {groups[0]['name']} is held"
+    return f"All {len(groups)} groups are held"
+
+
+def _have_no_holder(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return f"Group {names[0]} has no holder"
+    return f"Groups {listed(names)} have no holder"
+
+
+def _why_unheld(status: Status, unheld: Sequence[str]) -> str:
+    voters = [node for node in status["nodes"] if node["is_voter"]]
+    heard = [node for node in voters if node["is_heard"]]
+    needed = len(voters) // 2 + 1
+    why = f"`zcluster why {unheld[0]}`"
+    if len(heard) < needed:
+        lost = listed([node["name"] for node in missing_nodes(status)])
+        return (
+            f"{status['node']} hears {len(heard)} of {len(voters)} voters (itself included) "
+            f"and {needed} must agree; start {lost}, or mend the links, then `zcluster status`."
+        )
+    if not ready_slaves(status):
+        return f"no slave stands ready{_unready_slaves(status)}; then {why}."
+    return f"{ready_slaves(status)[0]} should take over at any moment; if this stays, run {why}."
+
+
+def _unready_slaves(status: Status) -> str:
+    reasons = [
+        f"{node['name']}: {', '.join(node['unready'])}"
+        for node in status["nodes"]
+        if node["is_heard"] and not node["holds"] and node["unready"]
+    ]
+    if reasons:
+        return f" ({'; '.join(reasons)}): mend that"
+    return ": start one more node"
+
+
+def _unfounded(status: Status) -> str:
+    heard = [node["name"] for node in status["nodes"] if node["is_heard"]]
+    expected = status["expected_nodes"]
+    if len(heard) > expected:
+        return (
+            f"The cluster is not founded: {len(heard)} nodes ({listed(heard)}) hear each other and the file "
+            f"expects {expected}; stop those too many, or correct `nodes` in the file on every host."
+        )
+    if len(heard) < expected:
+        return (
+            f"The cluster is not founded yet: {status['node']} hears {len(heard)} of {expected} nodes "
+            f"({listed(heard)}); run `zcluster run` on the others, with the same file and key."
+        )
+    return f"The cluster is being founded by {listed(heard)}; run `zcluster status` again in a second."

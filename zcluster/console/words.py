@@ -1,0 +1,64 @@
+"""How the console says things: durations, lists of names, plural forms, columns.
+
+What must hold: pure; a line of a table never passes 80 columns unless one single word does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import wrap
+
+WIDTH = 80
+
+
+def duration(length_ms: int) -> str:
+    """A length of time for people: "140 ms", "4.2 s", "3 min 5 s", "2 h 13 min", "4 d 7 h"."""
+    if length_ms < 1000:
+        return f"{length_ms} ms"
+    if length_ms < 60_000:
+        return f"{length_ms / 1000:.1f} s"
+    minutes, seconds = divmod(length_ms // 1000, 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def counted(number: int, singular: str, plural: str = "") -> str:
+    """ "1 group", "3 groups"."""
+    return f"{number} {singular if number == 1 else plural or singular + 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def ordinal(number: int) -> str:
+    """ "1st", "2nd", "3rd", "4th", "11th"."""
+    is_teen = number % 100 in (11, 12, 13)
+    ending = "th" if is_teen else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Aligned columns; the last one is wrapped under itself at the page's width."""
+    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads) - 1)]
+    indent = sum(widths) + 2 * len(widths)
+    room = max(WIDTH - indent, 20)
+    lines = []
+    for row in (heads, *rows):
+        start = "".join(f"{cell:<{width}}  " for cell, width in zip(row, widths, strict=False))
+        parts = wrap(row[-1], room, break_long_words=False, break_on_hyphens=False) or [""]
+        lines.append((start + parts[0]).rstrip())
+        lines.extend(" " * indent + part for part in parts[1:])
+    return lines
+
+
+def paragraph(text: str, indent: str = "") -> list[str]:
+    """The text wrapped at the page's width; later lines carry `indent`."""
+    return wrap(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

@@ -1,0 +1,89 @@
+"""The one thread beside the loop: for work that waits on a disk.
+
+What must hold: handing work in never blocks; the work waiting is bounded and what does not fit is refused, so
+that the caller decides what a refusal means; results come back in order through one descriptor that the loop
+polls. The thread never touches the core, the kernel's packet rules or a socket to a peer.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from zcluster.control.events import Event
+
+LARGEST_WAITING_ERRANDS = 256
+STOP_WAIT_S = 1.0
+
+Errand = Callable[[], Event | None]
+
+
+class SideThread:
+    """Runs errands one after another. An errand's event, if it returns one, is read with `receive`.
+
+    An errand that raises is a defect: the error is kept, and the next `receive` raises it in the loop.
+    """
+
+    def __init__(self) -> None:
+        self._errands: queue.Queue[Errand | None] = queue.Queue(LARGEST_WAITING_ERRANDS)
+        self._results: deque[Event | BaseException] = deque()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._thread = threading.Thread(target=self._work, name="zcluster-disk", daemon=True)
+        self._thread.start()
+
+    def fileno(self) -> int:
+        """Readable when there are results."""
+        return self._wake
+
+    def submit(self, errand: Errand) -> bool:
+        """Hand an errand in; false when too many are waiting (the disk stands still)."""
+        try:
+            self._errands.put_nowait(errand)
+        except queue.Full:
+            return False
+        return True
+
+    def receive(self) -> list[Event]:
+        """The events of the errands that ended since, in their order."""
+        try:
+            os.eventfd_read(self._wake)
+        except BlockingIOError:
+            return []
+        events: list[Event] = []
+        while self._results:
+            result = self._results.popleft()
+            if isinstance(result, BaseException):
+                raise result
+            events.append(result)
+        return events
+
+    def stop(self) -> bool:
+        """End after what waits is done, within a bound; false when the disk would not let it."""
+        if not self.submit_end():
+            return False
+        self._thread.join(STOP_WAIT_S)
+        is_done = not self._thread.is_alive()
+        if is_done:
+            os.close(self._wake)
+        return is_done
+
+    def submit_end(self) -> bool:
+        """Ask the thread to end behind what waits; false when the queue stays full for the bound."""
+        try:
+            self._errands.put(None, timeout=STOP_WAIT_S)
+        except queue.Full:
+            return False
+        return True
+
+    def _work(self) -> None:
+        while (errand := self._errands.get()) is not None:
+            try:
+                result: Event | BaseException | None = errand()
+            except Exception as error:
+                result = error
+            if result is not None:
+                self._results.append(result)
+                os.eventfd_write(self._wake, 1)
