@@ -1,0 +1,73 @@
+"""What must hold at every step of a safety phase: S1 and S2 of DESIGN.md section 4.
+
+S1: at no instant do two hosts answer for one group. A host that answers changes that only by a kernel call or by
+the passing of time, which closes; so looking at each call that opens or prolongs is looking always.
+S2: an epoch is opened by one process of one node, and the epochs of a group only grow.
+"""
+
+from __future__ import annotations
+
+from zcluster.control.units import Ballot, GroupName
+
+
+class Violation(Exception):
+    """An invariant is broken; `rule` is its name in the design."""
+
+    def __init__(self, rule: str, text: str) -> None:
+        super().__init__(f"{rule}: {text}")
+        self.rule = rule
+
+
+class Ownership:
+    """Who answers for what and until when, and which epochs were ever opened. Times are true time in ms."""
+
+    def __init__(self, groups: tuple[GroupName, ...], names: tuple[str, ...]) -> None:
+        self._names = names
+        self._until = {group: [0.0] * len(names) for group in groups}
+        self._newest = {group: Ballot(0, "") for group in groups}
+        self._counter = {group: [0] * len(names) for group in groups}
+        self._opened_by: dict[tuple[GroupName, Ballot], int] = {}
+        self.openings = 0
+
+    def answering(self, group: GroupName, now: float) -> list[int]:
+        """The hosts that answer for the group now."""
+        return [host for host, until in enumerate(self._until[group]) if until > now]
+
+    def closed(self, group: GroupName, host: int) -> None:
+        """That host answers no more."""
+        self._until[group][host] = 0.0
+
+    def answers(
+        self, group: GroupName, host: int, counter: int, incarnation: int, until: float, now: float
+    ) -> bool:
+        """The host answers until `until`. True when it did not answer a moment ago."""
+        row = self._until[group]
+        was = row[host]
+        row[host] = until
+        if until <= now:
+            return False
+        for other, other_until in enumerate(row):
+            if other_until > now and other != host:
+                raise Violation(
+                    "S1",
+                    f"{self._names[host]} answers for {group} (epoch {counter}) until {until:.1f}"
+                    f" while {self._names[other]} answers until {other_until:.1f}",
+                )
+        counters = self._counter[group]
+        if was > now and counters[host] == counter:
+            return False
+        counters[host] = counter
+        self._check_epoch(group, Ballot(counter, self._names[host]), incarnation)
+        return True
+
+    def _check_epoch(self, group: GroupName, ballot: Ballot, incarnation: int) -> None:
+        self.openings += 1
+        newest = self._newest[group]
+        if ballot < newest:
+            raise Violation("S2", f"{group}: epoch {ballot} opens after {newest}")
+        self._newest[group] = ballot
+        opened_by = self._opened_by.setdefault((group, ballot), incarnation)
+        if opened_by != incarnation:
+            raise Violation(
+                "S2", f"{group}: epoch {ballot} is opened by incarnation {incarnation}, before by {opened_by}"
+            )

@@ -1,0 +1,382 @@
+"""One simulated host: its clock, its kernel, its disk, and the shell that drives an unmodified core.
+
+The shell does what the supervisor does: it hands in one event at a time, performs the returned actions in order,
+hands back what the kernel and the disk answer, and lets time pass (`Tick`) only when its inbox is empty. A process
+can stand still anywhere: between two events, between the reading of the clock and the first action, between two
+actions. Its kernel goes on without it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any, Protocol
+
+from zcluster.control import actions as act
+from zcluster.control import events as happened
+from zcluster.control.document import Durable, Settings
+from zcluster.control.events import Event
+from zcluster.control.units import GroupName
+from zcluster.simulator.checkers import Ownership, Violation
+from zcluster.simulator.disk import Disk
+from zcluster.simulator.kernel import Kernel
+from zcluster.simulator.mix import LINKS
+from zcluster.simulator.neighbours import Neighbours
+from zcluster.simulator.network import Network
+from zcluster.simulator.story import Story
+
+INBOX_EVENTS = 3000
+TICKS_AT_ONE_MS = 60
+TICK = happened.Tick()
+NEVER = float("inf")
+
+
+class Core(Protocol):
+    """The control core, as its shell sees it."""
+
+    def handle(self, event: Event, now_ms: int) -> list[act.Action]: ...
+
+    def deadline(self) -> int: ...
+
+
+CoreFactory = Callable[[str, Settings, Durable, int, tuple[str, ...], Mapping[str, bool], int], Core]
+"""(name, settings, durable, incarnation, macs, links, now_ms) -> the core of a started process."""
+
+
+class Surroundings(Protocol):
+    """What a host needs of its world."""
+
+    now: float
+    story: Story | None
+    settings: Settings
+    network: Network
+    neighbours: Neighbours
+    ownership: Ownership
+    make_core: CoreFactory
+    make_kernel: type[Kernel]
+
+    def at(self, when: float, call: Callable[[Any], None], argument: Any) -> None: ...
+
+    def opened(self, group: GroupName, host: int) -> None: ...
+
+
+class Host:
+    """A host by its number. `core` is None while no process runs; `is_powered` is False while it is dead."""
+
+    def __init__(self, world: Surroundings, index: int, name: str, random: Random, durable: Durable) -> None:
+        self.world = world
+        self.index = index
+        self.name = name
+        self.random = random
+        self.mac = f"02:00:00:00:00:{index + 1:02x}"
+        self.core: Core | None = None
+        self.life = 0
+        self.is_powered = True
+        self.is_gone = False
+        self.incarnation = 0
+        self.paused_until = 0.0
+        self.stall: tuple[type[act.Action] | None, float, float] | None = None
+        self.refuses_until = 0.0
+        self.tick_late_ms = 0.2
+        self.wall_ms = random.uniform(1e12, 1.001e12)
+        self._inbox: deque[Event] = deque()
+        self._rest: list[act.Action] = []
+        self._decided = 0.0
+        self._tick_ms: float = NEVER
+        self._tick_token = 0
+        self._last_tick_ms = -1
+        self._ticks = 0
+        self._counters: dict[GroupName, int] = {}
+        self._set_clock(1 + random.uniform(-0.002, 0.002), random.choice((0.0, random.uniform(0, 1e9))))
+        groups = tuple(group.name for group in world.settings.groups)
+        self.kernel = world.make_kernel(groups, random, self.rate)
+        self.disk = Disk(durable, random, world.at, self._deliver_to)
+        self._perform: dict[type[act.Action], Callable[[Any], None]] = {
+            act.SendBeat: self._send_beat,
+            act.ArmGate: self._arm,
+            act.PointGate: self._point,
+            act.OpenAddresses: self._open,
+            act.CloseAddresses: self._close,
+            act.SendProbe: self._probe,
+            act.AskReference: self._ask_reference,
+            act.Announce: self._announce,
+            act.RenewAddresses: self._renew,
+            act.StoreDurable: self._store,
+            act.Tell: self._nothing,
+            act.AnswerMove: self._nothing,
+            act.Exit: self._exit,
+        }
+
+    # -- the life of a process
+
+    def now_ms(self) -> int:
+        """This host's monotonic clock, rounded down."""
+        return int(self.rate * self.world.now + self.offset)
+
+    def boot(self, _: object = None) -> None:
+        """Start a process, and the host first if it lost power. What a predecessor left open is closed first."""
+        if self.core is not None or self.is_gone:
+            return
+        world = self.world
+        if not self.is_powered:
+            self.is_powered = True
+            self._set_clock(self.rate, self.random.uniform(100.0, 30000.0) - self.rate * world.now)
+        self._close_all()
+        durable = self.disk.content
+        self.incarnation = max(durable.incarnation + 1, int(self.wall_ms + world.now))
+        self.life += 1
+        links = {link: world.network.has_carrier(self.index, bit) for bit, link in enumerate(LINKS)}
+        self._say(f"** starts, incarnation {self.incarnation}")
+        self.core = world.make_core(
+            self.name, world.settings, durable, self.incarnation, (self.mac,), links, self.now_ms()
+        )
+        self._handle(TICK)
+        self._drain()
+
+    def kill(self) -> None:
+        """The process ends at once. The kernel keeps what it has."""
+        self.core = None
+        self.life += 1
+        self.paused_until = 0.0
+        self.stall = None
+        self._inbox.clear()
+        self._rest = []
+        self._tick_ms = NEVER
+        self._tick_token += 1
+        self.disk.crash()
+
+    def lose_power(self) -> None:
+        """The whole host is gone, its kernel's state with it."""
+        self.kill()
+        self.is_powered = False
+        self._close_all()
+
+    def pause(self, length_ms: float) -> None:
+        """The process stands still; what comes in piles up."""
+        ends = self.world.now + length_ms
+        if self.core is not None and ends > self.paused_until:
+            self.paused_until = ends
+            self.world.at(ends, self._resume, self.life)
+
+    def wake(self) -> None:
+        """End a pause early, and forget any stall that is still to come."""
+        self.stall = None
+        if self.paused_until > self.world.now:
+            self.paused_until = self.world.now
+            self._resume(self.life)
+
+    def recover(self) -> None:
+        """No fault is left: the disk writes, the kernel obeys, a process runs and its links and switch are well."""
+        self.refuses_until = self.disk.slow_until = self.disk.failing_until = 0.0
+        self.wake()
+        if self.core is None:
+            self.boot()
+            return
+        for link in LINKS:
+            self.deliver(happened.LinkChanged(link, True))
+        self.deliver(happened.HealthChanged("switch", ""))
+
+    # -- events in
+
+    def deliver(self, event: Event) -> None:
+        """Hand an event to the process, now or when it goes on; nobody is there: it is lost."""
+        if self.core is None:
+            return
+        if self.world.now < self.paused_until:
+            if len(self._inbox) < INBOX_EVENTS:
+                self._inbox.append(event)
+            return
+        self._handle(event)
+        if self._inbox:
+            self._drain()
+
+    def _deliver_to(self, life: int, event: Event) -> None:
+        if life == self.life:
+            self.deliver(event)
+
+    def _resume(self, life: object) -> None:
+        if life != self.life or self.world.now < self.paused_until:
+            return
+        self._say("** goes on")
+        rest, self._rest = self._rest, []
+        self._perform_all(rest)
+        self._drain()
+
+    def _drain(self) -> None:
+        """Everything that waits goes in before time may pass."""
+        inbox = self._inbox
+        while inbox and self.world.now >= self.paused_until:
+            self._handle(inbox.popleft())
+        if self.core is not None and self.world.now >= self.paused_until:
+            self._await_tick()
+
+    def _handle(self, event: Event) -> None:
+        core = self.core
+        if core is None:
+            return
+        world = self.world
+        if world.story is not None:
+            world.story.event(world.now, self.name, event)
+        actions = core.handle(event, int(self.rate * world.now + self.offset))
+        if actions:
+            self._decided = world.now
+            if self.stall is None and world.story is None:
+                perform = self._perform
+                for action in actions:
+                    perform[action.__class__](action)
+            else:
+                self._perform_all(actions)
+        if self.core is core and core.deadline() < self._tick_ms:
+            self._await_tick()
+
+    def _perform_all(self, actions: list[act.Action]) -> None:
+        for number, action in enumerate(actions):
+            if self.stall is not None and self._stalls(action):
+                self._rest = actions[number:]
+                return
+            if self.world.story is not None:
+                self.world.story.action(self.world.now, self.name, action)
+            self._perform[action.__class__](action)
+
+    def _stalls(self, action: act.Action) -> bool:
+        assert self.stall is not None
+        kind, length_ms, given_up = self.stall
+        if kind is not None and not isinstance(action, kind) and self.world.now < given_up:
+            return False
+        self.stall = None
+        self._say(f"** stands still for {length_ms:.0f} ms just before {type(action).__name__}")
+        self.pause(length_ms)
+        return True
+
+    # -- time
+
+    def _set_clock(self, rate: float, offset: float) -> None:
+        self.rate, self.offset = rate, offset
+
+    def _await_tick(self) -> None:
+        assert self.core is not None
+        due_ms = self.core.deadline()
+        if due_ms >= self._tick_ms:
+            return
+        world = self.world
+        self._tick_ms = due_ms
+        self._tick_token += 1
+        due = (due_ms - self.offset) / self.rate + 1e-6
+        late = self.tick_late_ms * self.random.random()
+        world.at((due if due > world.now else world.now) + late, self._tick, self._tick_token)
+
+    def _tick(self, token: object) -> None:
+        if token != self._tick_token:
+            return
+        self._tick_ms = NEVER
+        if self.core is None or self.world.now < self.paused_until:
+            return
+        now_ms = self.now_ms()
+        if self.core.deadline() > now_ms:
+            self._await_tick()
+            return
+        self._count_tick(now_ms)
+        self._handle(TICK)
+        if self._inbox:
+            self._drain()
+
+    def _count_tick(self, now_ms: int) -> None:
+        if now_ms != self._last_tick_ms:
+            self._last_tick_ms = now_ms
+            self._ticks = 0
+        self._ticks += 1
+        if self._ticks > TICKS_AT_ONE_MS:
+            raise Violation("DEADLINE", f"{self.name} asks for a tick again and again within one millisecond")
+
+    # -- actions
+
+    def _send_beat(self, action: act.SendBeat) -> None:
+        self.world.network.send(self.index, action.beat, self.world.now)
+
+    def _arm(self, action: act.ArmGate) -> None:
+        self.kernel.arm(action.slot, action.groups, action.lease_ms, self.world.now)
+
+    def _point(self, action: act.PointGate) -> None:
+        self.kernel.point(action.group, action.slot, self._decided, self.world.now)
+        self._look(action.group)
+
+    def _open(self, action: act.OpenAddresses) -> None:
+        if self._refuses():
+            self._inbox.append(
+                happened.Opened(action.group, action.counter, "the kernel refused (simulated)")
+            )
+            return
+        self._counters[action.group] = action.counter
+        self.kernel.open(action.group, action.slot, self._decided, self.world.now)
+        self._look(action.group)
+        self._inbox.append(happened.Opened(action.group, action.counter))
+        self.world.neighbours.announce(self, action.group, self.world.now)
+
+    def _close(self, action: act.CloseAddresses) -> None:
+        if self._refuses():
+            self._inbox.append(
+                happened.Closed(action.group, action.counter, "the kernel refused (simulated)")
+            )
+            return
+        self.kernel.close(action.group)
+        self.world.ownership.closed(action.group, self.index)
+        self._inbox.append(happened.Closed(action.group, action.counter))
+
+    def _probe(self, action: act.SendProbe) -> None:
+        self.world.neighbours.probe(self, action.group, self.world.now)
+
+    def _ask_reference(self, action: act.AskReference) -> None:
+        self.world.neighbours.ask_reference(self, self.world.now)
+
+    def _announce(self, action: act.Announce) -> None:
+        self.world.neighbours.announce(self, action.group, self.world.now)
+
+    def _renew(self, action: act.RenewAddresses) -> None:
+        self.kernel.renew(action.group, self.world.now)
+        self._look(action.group)
+
+    def _store(self, action: act.StoreDurable) -> None:
+        self.disk.store(action, self.life, self.world.now)
+
+    def _nothing(self, action: act.Action) -> None:
+        """Words for a person: the story has them."""
+
+    def _exit(self, action: act.Exit) -> None:
+        self.kill()
+
+    # -- the kernel
+
+    def answers(self, group: GroupName) -> bool:
+        """Whether this host's kernel answers for the group now."""
+        return self.is_powered and self.kernel.answers_until(group) > self.world.now
+
+    def lose_gate(self) -> None:
+        """Another tool flushes the rules; a shell that is awake mends them at once."""
+        if self.core is not None and self.world.now >= self.paused_until:
+            self.kernel.lose_gate()
+            self._forget_answers()
+            self.deliver(happened.GateLost())
+
+    def _refuses(self) -> bool:
+        return self.world.now < self.refuses_until and self.random.random() < 0.5
+
+    def _close_all(self) -> None:
+        self.kernel.reset()
+        self._forget_answers()
+
+    def _forget_answers(self) -> None:
+        for group in self.world.settings.groups:
+            self.world.ownership.closed(group.name, self.index)
+
+    def _look(self, group: GroupName) -> None:
+        world = self.world
+        counter = self._counters.get(group, 0)
+        until = self.kernel.answers_until(group)
+        if world.ownership.answers(group, self.index, counter, self.incarnation, until, world.now):
+            self._say(f"** answers for {group}, epoch {counter}")
+            world.opened(group, self.index)
+
+    def _say(self, text: str) -> None:
+        if self.world.story is not None:
+            self.world.story.say(self.world.now, self.name, text)

@@ -1,0 +1,126 @@
+"""What one seed draws: how many nodes and groups, which timing, how bad the network, which faults and how often.
+
+Kinds of fault are switched on one by one (swarm testing), because a seed with everything on hides what only
+happens when something else does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from random import Random
+
+from zcluster.control.document import GroupSettings, Settings
+from zcluster.control.timing import PRESETS, Timing
+
+CLUSTER_LINKS = ("red", "blue")
+SERVICE_LINK = "service"
+LINKS = (*CLUSTER_LINKS, SERVICE_LINK)
+
+DRIFT = 0.002
+
+WEIGHTS: dict[str, float] = {
+    "partition": 6,
+    "one-way": 4,
+    "partial": 4,
+    "flap": 3,
+    "service-carrier": 2,
+    "reference": 1,
+    "pause": 6,
+    "stall": 8,
+    "kill": 4,
+    "host-death": 3,
+    "power-all": 0.7,
+    "never-back": 0.4,
+    "move": 3,
+    "stop": 1.5,
+    "health": 2,
+    "slow-disk": 2,
+    "disk-full": 1,
+    "kernel-refuses": 1,
+    "gate-lost": 1,
+    "stranger": 0.7,
+    "proxy": 0.5,
+    "clock-step": 0.5,
+}
+"""How often each kind is drawn, relative to the others. `zcluster/simulator/faults.py` says what each does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """One seed's world. Durations in ms of true time; `loss`, `late`, `twice` are chances per beat and receiver."""
+
+    seed: int
+    settings: Settings
+    preset: str
+    is_calm: bool
+    is_founded: bool
+    loss: float
+    late: float
+    late_ms: float
+    twice: float
+    jitter_ms: float
+    tick_late_ms: float
+    kinds: tuple[str, ...]
+    gap_ms: float
+    safety_ms: float
+
+
+def draw(seed: int, nodes: int | None = None) -> Mix:
+    """The mix of a seed; the same seed (and `nodes`) always draws the same."""
+    random = Random(f"mix {seed}")
+    count = nodes or random.choices((3, 4, 5, 6, 7), (50, 15, 25, 5, 5))[0]
+    is_calm = random.random() < 0.08
+    preset = random.choices(("standard", "fast", "patient"), (80, 12, 8))[0]
+    settings = _settings(random, count, is_calm, _timing(random, preset))
+    slow = settings.timing.silence_ms / 200
+    kinds = tuple(kind for kind in WEIGHTS if random.random() < 0.5) or ("kill",)
+    return Mix(
+        seed=seed,
+        settings=settings,
+        preset=preset,
+        is_calm=is_calm,
+        is_founded=random.random() < 0.7,
+        loss=0.0 if is_calm else random.choice((0.0, 0.02, 0.3, 0.5)),
+        late=0.0 if is_calm else random.choice((0.0, 0.0, 0.03, 0.15)),
+        late_ms=random.choice((30.0, 200.0, 500.0, 2500.0)),
+        twice=0.0 if is_calm else random.choice((0.0, 0.05)),
+        jitter_ms=random.choice((0.4, 1.0, 4.0)) if not is_calm else 0.4,
+        tick_late_ms=random.choice((0.2, 1.0)),
+        kinds=() if is_calm else kinds,
+        gap_ms=random.choice((15.0, 40.0, 120.0, 300.0)) * max(slow, 0.7),
+        safety_ms=random.uniform(2500, 4500) * (max(slow, 1.0) ** 0.5),
+    )
+
+
+def _timing(random: Random, preset: str) -> Timing:
+    """A preset, mostly with a short timer A, which only costs virtual time."""
+    timing = PRESETS[preset]
+    return replace(
+        timing,
+        timer_a_ms=random.choice((timing.silence_ms + 100, timing.silence_ms + 100, timing.timer_a_ms)),
+    )
+
+
+def _settings(random: Random, count: int, is_calm: bool, timing: Timing) -> Settings:
+    groups = random.choices((1, 2, 3, 4), (45, 30, 20, 5))[0]
+    if is_calm or random.random() < 0.9:
+        groups = min(groups, count - 1)
+    return Settings(
+        cluster="simulated",
+        expected_nodes=count,
+        timing=timing,
+        groups=tuple(_group(random, number) for number in range(1, groups + 1)),
+        cluster_links=CLUSTER_LINKS,
+        service_links=(SERVICE_LINK,),
+        referenced_links=(SERVICE_LINK,) if random.random() < 0.5 else (),
+        several_groups=random.random() < 0.2,
+    )
+
+
+def _group(random: Random, number: int) -> GroupSettings:
+    return GroupSettings(
+        name=f"group{number}",
+        addresses=(f"10.9.0.{number}", f"fd00:9::{number}")[: random.choice((1, 2))],
+        service_link=SERVICE_LINK,
+        priority=100 - number,
+    )

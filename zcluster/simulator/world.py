@@ -1,0 +1,189 @@
+"""One seed: the hosts, the order of all that happens, a safety phase full of faults and a phase of recovery.
+
+True time is a float in ms. Everything that is drawn comes from generators seeded by the seed, so a seed is the
+same story every time.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from random import Random
+from typing import Any
+
+from zcluster.control.document import Document, Durable
+from zcluster.control.units import GroupName
+from zcluster.simulator.checkers import Ownership, Violation
+from zcluster.simulator.faults import Faults
+from zcluster.simulator.host import CoreFactory, Host
+from zcluster.simulator.kernel import Kernel, SlotArmedTwice
+from zcluster.simulator.mix import Mix
+from zcluster.simulator.neighbours import Neighbours
+from zcluster.simulator.network import Network
+from zcluster.simulator.recovery import LOOK_EVERY_MS, Recovery, takeover_bound_ms
+from zcluster.simulator.story import Story
+
+CLUSTER_ID = "5111u1a7ed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one seed. `violation` is empty when every invariant held."""
+
+    seed: int
+    faults: Mapping[str, int]
+    virtual_ms: float
+    openings: int
+    takeovers: tuple[tuple[str, float], ...] = ()
+    violation: str = ""
+    story: str = ""
+
+
+@dataclass(slots=True)
+class _Death:
+    """The one fault of a calm seed: when a host died and which of its groups nobody answers for yet."""
+
+    began: float
+    waiting: set[GroupName]
+    took_ms: list[float] = field(default_factory=list)
+
+
+class World:
+    """Hosts, network, neighbours and the heap of what is to come."""
+
+    def __init__(
+        self,
+        mix: Mix,
+        make_core: CoreFactory,
+        make_kernel: type[Kernel] = Kernel,
+        story: Story | None = None,
+    ) -> None:
+        self.mix = mix
+        self.settings = mix.settings
+        self.make_core = make_core
+        self.make_kernel = make_kernel
+        self.story = story
+        self.now = 0.0
+        self._heap: list[tuple[float, int, Callable[[Any], None], Any]] = []
+        self._order = 0
+        self.group_names = tuple(group.name for group in mix.settings.groups)
+        names = tuple(f"node{number}" for number in range(1, mix.settings.expected_nodes + 1))
+        self.ownership = Ownership(self.group_names, names)
+        draw = Random(f"world {mix.seed}")
+        durable = _durable(mix, names)
+        self.hosts = tuple(
+            Host(self, index, name, Random(f"{name} {mix.seed}"), durable) for index, name in enumerate(names)
+        )
+        self.network = Network(mix, self.hosts, self.at, Random(f"network {mix.seed}"))
+        self.neighbours = Neighbours(mix.settings, self.network, self.hosts, self.at, draw)
+        self.faults = Faults(self, mix, Random(f"faults {mix.seed}"))
+        self._random = draw
+        self._recovery: Recovery | None = None
+        self._is_over = False
+        self._death: _Death | None = None
+
+    # -- time
+
+    def at(self, when: float, call: Callable[[Any], None], argument: Any) -> None:
+        """Call that then."""
+        self._order = order = self._order + 1
+        heappush(self._heap, (when, order, call, argument))
+
+    def say(self, who: str, text: str) -> None:
+        """A line for the story, if one is told."""
+        if self.story is not None:
+            self.story.say(self.now, who, text)
+
+    def run(self) -> Outcome:
+        """Play the seed to its end or to its first violation."""
+        violation = ""
+        try:
+            self._play()
+        except Violation as broken:
+            violation = str(broken)
+        except SlotArmedTwice as broken:
+            violation = f"RING: {broken}"
+        except Exception:
+            violation = "DEFECT: " + traceback.format_exc(limit=-6)
+        if violation:
+            self.say("**", violation)
+        return Outcome(
+            seed=self.mix.seed,
+            faults=self.faults.counts,
+            virtual_ms=self.now,
+            openings=self.ownership.openings,
+            takeovers=tuple((self.mix.preset, took) for took in self._death.took_ms) if self._death else (),
+            violation=violation,
+            story=self.story.tail() if self.story is not None else "",
+        )
+
+    def _play(self) -> None:
+        for host in self.hosts:
+            host.tick_late_ms = self.mix.tick_late_ms
+            self.at(self._random.uniform(0, 60), host.boot, None)
+        if self.mix.is_calm:
+            self._watch()
+        else:
+            self.at(self._random.uniform(0, self.settings.timing.timer_a_ms + 500), self.faults.begin, None)
+            self.at(self.mix.safety_ms, self._stop_faults, None)
+        heap = self._heap
+        while not self._is_over:
+            self.now, _, call, argument = heappop(heap)
+            call(argument)
+
+    # -- the end of the faults
+
+    def _stop_faults(self, _: object) -> None:
+        self.say("**", "every fault stops")
+        self.faults.is_over = True
+        self.network.heal()
+        self.neighbours.heal()
+        for host in self.hosts:
+            host.recover()
+        self._watch()
+
+    def _watch(self) -> None:
+        alive = sum(not host.is_gone for host in self.hosts)
+        self._recovery = Recovery(self.settings, self.ownership, alive, self.now)
+        self.at(self.now + LOOK_EVERY_MS, self._look, self._recovery)
+
+    def _look(self, recovery: Recovery) -> None:
+        if not recovery.look(self.now):
+            self.at(self.now + LOOK_EVERY_MS, self._look, recovery)
+        elif self.mix.is_calm and self._death is None:
+            self.at(self.now + self._random.uniform(0, 100), self._one_dies, None)
+        else:
+            self._is_over = True
+
+    # -- the one death of a calm seed
+
+    def _one_dies(self, _: object) -> None:
+        holders = [host for host in self.hosts if any(host.answers(name) for name in self.group_names)]
+        host = self._random.choice(holders)
+        self._death = _Death(self.now, {name for name in self.group_names if host.answers(name)})
+        self.faults.counts["calm-death"] += 1
+        self.say("fault", f"calm-death: {host.name} loses power for ever, nothing else happens")
+        host.lose_power()
+        host.is_gone = True
+        self.at(self.now + takeover_bound_ms(self.settings.timing), self._judge_death, self._death)
+
+    def opened(self, group: GroupName, host: int) -> None:
+        """A host began to answer for the group."""
+        death = self._death
+        if death is not None and group in death.waiting:
+            death.waiting.discard(group)
+            death.took_ms.append(self.now - death.began)
+
+    def _judge_death(self, death: _Death) -> None:
+        if death.waiting:
+            bound = takeover_bound_ms(self.settings.timing)
+            raise Violation("L1", f"{bound} ms after one death nobody answers for {sorted(death.waiting)}")
+        self._watch()
+
+
+def _durable(mix: Mix, names: tuple[str, ...]) -> Durable:
+    if not mix.is_founded:
+        return Durable()
+    return Durable(incarnation=1, ceiling=0, document=Document(CLUSTER_ID, 1, names))
