@@ -31,7 +31,10 @@ class GroupSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the core needs of the shared file: the same value on every host."""
+    """What the core needs of the shared file: the same value on every host.
+
+    `referenced_links` are the service links with reference addresses to ask.
+    """
 
     cluster: str
     expected_nodes: int
@@ -39,6 +42,7 @@ class Settings:
     groups: tuple[GroupSettings, ...]
     cluster_links: tuple[str, ...]
     service_links: tuple[str, ...]
+    referenced_links: tuple[str, ...] = ()
     never_master: tuple[str, ...] = ()
     several_groups: bool = False
     failback: bool = False

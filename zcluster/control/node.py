@@ -1,0 +1,625 @@
+"""The control core of one node: events in, actions out, time as an argument.
+
+    node.handle(event, now_ms) -> list[Action]      node.deadline() -> int
+
+The shell hands in everything that happened before it hands in a `Tick`, performs the actions in their
+order, and brings the results of those that can fail back as events. This file only dispatches: what a
+group's holder does is in holding.py, when to take over in takeover.py, who may vote in membership.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from zcluster.control.actions import Action, AnswerMove, Exit, SendBeat
+from zcluster.control.designation import may_hold, successor
+from zcluster.control.detector import Peer
+from zcluster.control.document import Durable, Settings
+from zcluster.control.events import (
+    AddressSeen,
+    BeatReceived,
+    BeatRepeated,
+    Closed,
+    Event,
+    GateLost,
+    HealthChanged,
+    LinkChanged,
+    MoveAsked,
+    Opened,
+    ReferenceSeen,
+    StopAsked,
+    Stored,
+    StoreFailed,
+    Tick,
+)
+from zcluster.control.health import Health
+from zcluster.control.holding import Holder
+from zcluster.control.membership import Registrar
+from zcluster.control.messages import Ack, Ask, Beat, Claim, Report
+from zcluster.control.ownership import OPEN_PHASES, Phase
+from zcluster.control.situation import CEILING_RESERVE, Situation
+from zcluster.control.takeover import FAR_MS, Seeker, Watch
+from zcluster.control.units import GroupName, LinkName, NodeName, NodeState, Pair
+from zcluster.control.voter import Vote, Voter
+
+ASK_SHOWN_MS = 1000
+RELINQUISH_PAUSE_MS = 60_000
+STOP_LIMIT_MS = 1500
+FAREWELL_BEATS = 3
+TOLD_AGAIN_MS = 60_000
+
+
+class Node:
+    """One node. `durable` is what the last start left on disk; `incarnation` is above every earlier one.
+
+    `links`: carrier of each link of the file. `make_voter` is the tests' door to a voter with a rule
+    removed.
+    """
+
+    def __init__(
+        self,
+        name: NodeName,
+        settings: Settings,
+        durable: Durable,
+        incarnation: int,
+        macs: tuple[str, ...],
+        links: Mapping[LinkName, bool],
+        now_ms: int,
+        version: str = "",
+        make_voter: Callable[[int, int], Voter] = Voter,
+    ) -> None:
+        timing = settings.timing
+        voter = make_voter(timing.grant_ms, now_ms + timing.abstain_ms)
+        self.situation = s = Situation(name, incarnation, settings, durable, voter, now_ms)
+        self.seeker = Seeker(s)
+        self.holder = Holder(s, self.seeker)
+        self.registrar = Registrar(s)
+        self.health = Health(s, links)
+        self._macs = macs
+        self.version = version
+        self._acks: dict[NodeName, Ack] = {}
+        self._report: Report | None = None
+        self._asks: dict[str, tuple[int, Ask]] = {}
+        self._answered_asks: dict[str, int] = {}
+        self._started_ms = now_ms
+        self._next_beat_ms = now_ms
+        self._deadline_ms = now_ms
+        self._relinquished_ms = now_ms
+        self._stopping_ms = 0
+        self._farewells = 0
+        self._told_ms: dict[str, int] = {}
+        self._claim_wake_ms = FAR_MS
+        self._is_plan_stale = True
+        self._reserve_counters()
+        self._first_actions = s.out
+
+    # ---- the two doors
+
+    def deadline(self) -> int:
+        """When a `Tick` is due, in milliseconds of the own clock."""
+        return self._deadline_ms
+
+    def handle(self, event: Event, now_ms: int) -> list[Action]:
+        """Take one event, return what to do, in order."""
+        s = self.situation
+        s.now_ms = now_ms
+        s.out = out = self._first_actions
+        self._first_actions = []
+        match event:
+            case BeatReceived(beat, link):
+                self._on_beat(beat, link)
+            case Tick():
+                self._on_tick()
+            case BeatRepeated(node, incarnation, sequence, link):
+                peer = s.detector.peers.get(node)
+                if peer is not None and peer.incarnation == incarnation:
+                    peer.note_link(min(sequence, peer.sequence), link, now_ms)
+            case Opened(group, counter, problem):
+                self.holder.opened(group, counter, problem)
+            case Closed(group, counter, problem):
+                self.holder.closed(group, counter, problem)
+            case AddressSeen(address, mac, is_canary):
+                self._on_address_seen(address, mac, is_canary)
+            case LinkChanged(link, is_up):
+                self.health.link_changed(link, is_up)
+                self._review_health()
+            case ReferenceSeen(link):
+                self.health.reference_seen(link)
+            case HealthChanged(subject, problem):
+                self.health.changed(subject, problem)
+                self._review_health()
+            case Stored(number):
+                s.was_stored(number)
+                self.registrar.review()
+            case StoreFailed(number, problem):
+                s.was_not_stored(number)
+                self._tell_once("alarm", "store-failed", f"could not write what must survive: {problem}")
+            case GateLost():
+                self.holder.gate_lost()
+            case MoveAsked(identity, group, target):
+                self._on_move(identity, group, target)
+            case StopAsked():
+                self._on_stop()
+        if s.wants_beat:
+            self._send_beat()
+        if s.is_report_stale or type(event) is not BeatReceived:
+            self._is_plan_stale = True
+        self._set_deadline()
+        return out
+
+    # ---- beats of others
+
+    def _on_beat(self, beat: Beat, link: LinkName) -> None:
+        s = self.situation
+        if beat.node == s.name:
+            self._on_own_name(beat)
+            return
+        report = beat.report
+        if report.cluster_id != s.cluster_id and report.cluster_id and s.cluster_id:
+            text = f"{beat.node} belongs to another cluster ({report.cluster_id}) with the same key"
+            self._tell_once("alarm", "foreign-cluster", text)
+            return
+        peer = s.detector.peers.get(beat.node)
+        if peer is None:
+            peer = s.detector.peers[beat.node] = Peer(beat)
+        elif not peer.is_newer(beat):
+            if peer.incarnation == beat.incarnation:
+                peer.note_link(beat.sequence, link, s.now_ms)
+            return
+        was_same_life = peer.incarnation == beat.incarnation
+        is_new_report = peer.report is not report or not was_same_life
+        before = peer.report.claims
+        peer.take(beat, link, s.now_ms)
+        if is_new_report:
+            peer.report = report
+            peer.pairs = tuple([Pair(claim.group, claim.counter) for claim in report.claims])
+            s.voter.omit(peer.name, peer.incarnation, report.claims, s.now_ms)
+        ack = beat.acks.get(s.name)
+        hears_us = ack is not None and ack.incarnation == s.incarnation
+        if hears_us != peer.hears_us:
+            peer.hears_us = hears_us
+            is_new_report = True
+        if report.claims:
+            self._vote(peer, report.claims)
+        else:
+            self._acks[peer.name] = Ack(beat.incarnation, beat.sequence, ())
+        if hears_us and ack is not None and ack.pairs and peer.name in s.roster:
+            self.holder.acknowledged(peer.name, ack)
+        if is_new_report:
+            self._is_plan_stale = True
+            self._on_report(peer, before, was_same_life)
+
+    def _vote(self, peer: Peer, claims: tuple[Claim, ...]) -> None:
+        s = self.situation
+        tenures = self.holder.tenures
+        if tenures:
+            self.holder.yield_to(peer.name, claims)
+        granted: list[Pair] = []
+        if s.is_member and peer.name in s.roster:
+            for pair in peer.pairs:
+                group, counter = pair
+                if group in tenures:
+                    continue
+                vote = s.voter.hear(peer.name, peer.incarnation, group, counter, s.now_ms, peer.hears_us)
+                if vote is Vote.REFUSED:
+                    continue
+                granted.append(pair)
+                if vote is Vote.GRANTED:
+                    s.wants_beat = True
+        pairs = peer.pairs if len(granted) == len(peer.pairs) else tuple(granted)
+        self._acks[peer.name] = Ack(peer.incarnation, peer.sequence, pairs)
+
+    def _on_report(self, peer: Peer, before: tuple[Claim, ...], was_same_life: bool) -> None:
+        s = self.situation
+        self.seeker.learn(peer, before, was_same_life)
+        for grant in peer.report.grants:
+            if grant.is_live and peer.name in s.roster:
+                self.holder.outvoted_by(grant.group, grant.counter, grant.holder)
+        self.registrar.review()
+        self._offer_document(peer)
+        for ask in peer.report.asks:
+            self._on_ask(ask)
+        if self.seeker.eager_group:
+            self._claim_eagerly()
+
+    def _offer_document(self, peer: Peer) -> None:
+        if (peer.report.document is None) != (self.situation.document is None):
+            self.situation.is_report_stale = True
+
+    def _on_own_name(self, beat: Beat) -> None:
+        if beat.incarnation != self.situation.incarnation:
+            text = f"another node calls itself {beat.node}: give one of the two hosts another name"
+            self._tell_once("alarm", "duplicate-name", text)
+
+    # ---- time
+
+    def _on_tick(self) -> None:
+        s = self.situation
+        stall_ms = s.now_ms - self._deadline_ms
+        if stall_ms > s.timing.beat_ms // 2:
+            s.detector.excuse(stall_ms, s.now_ms)
+        self._forget_silent()
+        self._advance_state()
+        self._reserve_counters()
+        self.registrar.review()
+        self.holder.tick()
+        self._review_health()
+        self._pursue()
+        if self._stopping_ms:
+            self._advance_stop()
+        elif len(self.holder.tenures) > 1:
+            self._relinquish()
+        if s.now_ms >= self._next_beat_ms:
+            s.wants_beat = True
+
+    def _set_deadline(self) -> None:
+        """The next beat, or something that cannot wait for it. An ordinary beat of a peer only moves
+        instants further away, so then the old plan will do.
+        """
+        if not self._is_plan_stale:
+            return
+        self._is_plan_stale = False
+        wake_ms = min(self._next_beat_ms, self._claim_wake_ms)
+        wake_ms = min(wake_ms, self.seeker.next_wake_ms(self.holder.tenures))
+        if self.holder.tenures:
+            wake_ms = min(wake_ms, self.holder.next_wake_ms())
+        self._deadline_ms = max(wake_ms, self.situation.now_ms)
+
+    def _forget_silent(self) -> None:
+        """Do not acknowledge for ever what nobody sends any more."""
+        s = self.situation
+        for name in list(self._acks):
+            if not s.detector.is_alive(name, s.now_ms):
+                del self._acks[name]
+                peer = s.detector.peers[name]
+                peer.hears_us = False
+                s.is_report_stale = True
+                self._tell_silent(peer)
+
+    def _tell_silent(self, peer: Peer) -> None:
+        s = self.situation
+        links = {link: s.now_ms - record.heard_ms for link, record in sorted(peer.links.items())}
+        ages = ", ".join(f"{link} {age_ms} ms" for link, age_ms in links.items())
+        did_leave = peer.report.state is NodeState.STOPPING
+        s.tell(
+            "info" if did_leave else "warning",
+            "left" if did_leave else "silent",
+            f"{peer.name} {'has left' if did_leave else 'fell silent'}: last heard on {ages} ago",
+            node=peer.name,
+            links=links,
+            state=str(peer.report.state),
+        )
+
+    def _advance_state(self) -> None:
+        """Node states follow from the facts: STARTING listens for timer-A, and until it is founded."""
+        s = self.situation
+        state = s.state
+        if self._stopping_ms:
+            state = NodeState.STOPPING
+        elif state is NodeState.STARTING:
+            if (
+                s.is_member
+                and s.now_ms >= self._started_ms + s.timing.timer_a_ms
+                and self._may_leave_starting()
+            ):
+                state = NodeState.SLAVE
+                for watch in self.seeker.watches.values():
+                    if not watch.holder and not watch.is_known:
+                        watch.vacant_ms = s.now_ms
+        elif self.holder.is_master():
+            state = NodeState.MASTER
+        elif self.health.problems:
+            state = NodeState.FAILED
+        else:
+            state = NodeState.SLAVE
+        if state is not s.state:
+            s.tell("info", "state", f"{s.name}: {s.state} -> {state}", before=str(s.state), after=str(state))
+            s.state = state
+            s.is_report_stale = True
+
+    def _may_leave_starting(self) -> bool:
+        s = self.situation
+        if s.hears_majority():
+            return True
+        return 0 <= s.timing.timer_b_ms <= s.now_ms - self._started_ms
+
+    def _reserve_counters(self) -> None:
+        """Keep the ceiling on disk well above every counter that may be used next."""
+        s = self.situation
+        highest = max((watch.seen_counter for watch in self.seeker.watches.values()), default=0)
+        base = max(highest, self._first_counter())
+        if s.durable.ceiling < base + CEILING_RESERVE // 2 and not s.is_storing():
+            s.store(replace(s.durable, incarnation=s.incarnation, ceiling=base + CEILING_RESERVE))
+
+    def _first_counter(self) -> int:
+        """At the start every counter up to the stored ceiling may have been used."""
+        s = self.situation
+        if s.durable.incarnation == s.incarnation:
+            return 0
+        for watch in self.seeker.watches.values():
+            watch.seen_counter = max(watch.seen_counter, s.durable.ceiling)
+        return s.durable.ceiling
+
+    # ---- claiming
+
+    def _may_claim(self) -> bool:
+        s = self.situation
+        return (
+            not s.unready
+            and s.state in (NodeState.SLAVE, NodeState.MASTER)
+            and (not self.holder.tenures or s.settings.several_groups)
+            and not s.voter.is_abstaining(s.now_ms)
+            and s.hears_majority()
+        )
+
+    def _pursue(self) -> None:
+        """Groups without holder: ask the network late in the silence, claim when it is over."""
+        s = self.situation
+        self._claim_wake_ms = FAR_MS
+        suspects = self.seeker.suspects(self.holder.tenures)
+        if not suspects or not self._may_claim():
+            return
+        lasts = {watch.group: watch.last_holder for watch in suspects}
+        designation = self.seeker.designation(lasts, self.holder.holds())
+        for watch in suspects:
+            rank = designation.rank(watch.group, s.name)
+            if rank is None:
+                continue
+            if watch.holder and rank <= 1:
+                self.seeker.probe_if_due(watch)
+            due_ms = self._claim_due_ms(watch, rank)
+            if due_ms > s.now_ms:
+                self._claim_wake_ms = min(self._claim_wake_ms, due_ms)
+            elif s.voter.is_free(watch.group, s.now_ms) and self._may_claim():
+                self._claim(watch)
+            else:
+                free_ms = s.voter.free_at_ms(watch.group, s.now_ms)
+                if free_ms > s.now_ms:
+                    self._claim_wake_ms = min(self._claim_wake_ms, free_ms)
+
+    def _claim_due_ms(self, watch: Watch, rank: int) -> int:
+        s = self.situation
+        due_ms = self.seeker.vacant_at_ms(watch) + rank * s.timing.rank_step_ms
+        release = watch.release
+        if release is not None and release.successor not in ("", s.name) and not watch.holder:
+            due_ms += 2 * s.timing.rank_step_ms
+        if self.holder.tenures and not watch.is_known:
+            due_ms += s.timing.timer_a_ms
+        return max(due_ms, watch.backoff_ms)
+
+    def _claim(self, watch: Watch) -> None:
+        s = self.situation
+        facts: dict[str, object] = {}
+        if watch.holder:
+            holder = s.detector.peers[watch.holder]
+            why = "silence" if watch.holder_is_open else "unfinished claim"
+            facts["silent_ms"] = s.now_ms - self.seeker.last_sign_ms(watch)
+            facts["links"] = {k: s.now_ms - r.heard_ms for k, r in sorted(holder.links.items())}
+            facts["old_lease_over_ms"] = self.seeker.last_sign_ms(watch) + s.timing.first_probe_ms
+            from_node = watch.holder
+        elif watch.release is not None and watch.is_clean:
+            why = f"released: {watch.release.cause}"
+            facts["released_ms"] = s.now_ms - watch.vacant_ms
+            from_node = watch.last_holder
+        else:
+            why = "no holder known" if not watch.is_known else "no holder left"
+            from_node = watch.last_holder
+        self.holder.claim(watch, from_node, why, facts)
+
+    def _claim_eagerly(self) -> None:
+        """A holder named us as its successor: its kernel has closed, so claim at once."""
+        s = self.situation
+        watch = self.seeker.watches[self.seeker.eager_group]
+        self.seeker.eager_group = ""
+        if watch.holder or watch.group in self.holder.tenures or not self._may_claim():
+            return
+        if s.voter.is_free(watch.group, s.now_ms):
+            self._claim(watch)
+
+    # ---- giving away
+
+    def _successor(self, group: GroupName) -> NodeName:
+        s = self.situation
+        candidates = s.candidates(self.holder.holds(), without=s.name)
+        return successor(s.settings, group, candidates, s.name)
+
+    def _review_health(self) -> None:
+        """A holder that cannot serve gives its groups to ready nodes; a slave says why it is not ready."""
+        s = self.situation
+        reasons = self.health.review()
+        if s.state is NodeState.STARTING:
+            reasons = ("starting", *reasons)
+        if not s.is_member:
+            reasons = ("not admitted", *reasons)
+        if reasons != s.unready:
+            s.unready = reasons
+            s.is_report_stale = True
+        if not self.health.problems:
+            return
+        for tenure in list(self.holder.tenures.values()):
+            if tenure.phase in OPEN_PHASES:
+                self._release_for_health(tenure.group)
+            elif tenure.phase in (Phase.CLAIMING, Phase.PROBING):
+                self.holder.withdraw(tenure, s.timing.silence_ms)
+
+    def _release_for_health(self, group: GroupName) -> None:
+        s = self.situation
+        target = self._successor(group)
+        if not target:
+            return
+        if self.seeker.watches[group].too_many_health_moves(s.now_ms):
+            text = f"{group}: moved three times within a minute for health; stays here whatever comes"
+            self._tell_once("alarm", "moves-exhausted", text)
+            return
+        text = f"{group}: released to {target}: {', '.join(self.health.problems)}"
+        s.tell("warning", "health-release", text, group=group, successor=target)
+        self.holder.release(self.holder.tenures[group], target, "health")
+
+    def _relinquish(self) -> None:
+        """A node with several groups gives one to a slave that stands ready, at most once a minute."""
+        s = self.situation
+        if s.now_ms < self._relinquished_ms + RELINQUISH_PAUSE_MS:
+            return
+        open_groups = [t.group for t in self.holder.tenures.values() if t.phase is Phase.HOLDING]
+        if len(open_groups) < 2:
+            return
+        candidates = [c for c in s.candidates((), without=s.name) if c.is_ready and not c.holds]
+        for group in sorted(open_groups, key=lambda g: (s.groups[g].priority, g)):
+            target = successor(s.settings, group, candidates, s.name)
+            if target:
+                self._relinquished_ms = s.now_ms
+                self.holder.release(self.holder.tenures[group], target, "relinquish")
+                return
+
+    def _on_stop(self) -> None:
+        s = self.situation
+        if self._stopping_ms:
+            return
+        self._stopping_ms = s.now_ms
+        self._advance_state()
+        s.unready = ("stopping",)
+        taken: set[NodeName] = set()
+        for tenure in list(self.holder.tenures.values()):
+            candidates = [c for c in s.candidates((), without=s.name) if c.name not in taken]
+            target = successor(s.settings, tenure.group, candidates, s.name)
+            taken.add(target)
+            self.holder.release(tenure, target, "stop")
+        s.wants_beat = True
+
+    def _advance_stop(self) -> None:
+        """A few beats more, so that a lost one does not cost a silence."""
+        s = self.situation
+        if not self.holder.tenures:
+            self._farewells += 1
+        if self._farewells > FAREWELL_BEATS or s.now_ms >= self._stopping_ms + STOP_LIMIT_MS:
+            s.out.append(Exit())
+
+    # ---- operators
+
+    def _on_move(self, identity: str, group: GroupName, target: NodeName) -> None:
+        s = self.situation
+        problem = self._move_problem(group, target)
+        if problem:
+            s.out.append(AnswerMove(identity, False, problem))
+            return
+        ask = Ask(identity, group, target)
+        if group in self.holder.tenures:
+            self._on_ask(ask)
+        else:
+            self._asks[identity] = (s.now_ms + ASK_SHOWN_MS, ask)
+            s.is_report_stale = s.wants_beat = True
+        s.out.append(
+            AnswerMove(identity, True, f"{group} is asked to move to {target or 'the primary slave'}")
+        )
+
+    def _move_problem(self, group: GroupName, target: NodeName) -> str:
+        """Why this move cannot be; "" when it can."""
+        s = self.situation
+        if group not in s.groups:
+            return f"there is no group {group}; the file has {', '.join(s.groups)}"
+        holder = s.name if group in self.holder.tenures else self.seeker.watches[group].holder
+        if not holder:
+            return f"{group} has no holder now; it is claimed as soon as a ready node can"
+        if not target:
+            candidates = s.candidates(self.holder.holds(), without=holder)
+            if not successor(s.settings, group, candidates, holder):
+                return f"no node stands ready to take {group} from {holder}; see zcluster status"
+            return ""
+        if target == holder:
+            return f"{target} holds {group} already"
+        if not may_hold(s.settings, s.groups[group], target):
+            return f"the file does not allow {target} to hold {group}"
+        for candidate in s.candidates(self.holder.holds()):
+            if candidate.name == target:
+                if not candidate.is_ready:
+                    return f"{target} is not ready; see zcluster status"
+                if candidate.holds and not s.settings.several_groups:
+                    return f"{target} already holds {', '.join(candidate.holds)}"
+                return ""
+        return f"{target} is not heard or not a member; see zcluster status"
+
+    def _on_ask(self, ask: Ask) -> None:
+        """The holder acts on an operator's wish, once."""
+        s = self.situation
+        tenure = self.holder.tenures.get(ask.group)
+        if tenure is None or tenure.phase is not Phase.HOLDING or ask.identity in self._answered_asks:
+            return
+        self._answered_asks[ask.identity] = s.now_ms
+        while len(self._answered_asks) > 64:
+            del self._answered_asks[next(iter(self._answered_asks))]
+        target = ask.target or self._successor(ask.group)
+        if target and not self._move_problem(ask.group, target):
+            self.holder.release(tenure, target, "operator")
+
+    # ---- the own beat
+
+    def _send_beat(self) -> None:
+        s = self.situation
+        s.wants_beat = False
+        self._is_plan_stale = True
+        s.sequence += 1
+        sequence = s.sequence
+        self._next_beat_ms = s.now_ms + s.timing.beat_ms
+        self.holder.arm(sequence)
+        s.sent.record(sequence, s.now_ms)
+        s.out.append(SendBeat(Beat(s.name, s.incarnation, sequence, self._acks.copy(), self._make_report())))
+        if self.holder.tenures and s.is_member:
+            self.holder.vote_for_own(sequence)
+
+    def _make_report(self) -> Report:
+        """The slowly changing part; the same object as long as it says the same."""
+        s = self.situation
+        grants = s.voter.grants(s.now_ms)
+        old = self._report
+        for identity, (until_ms, _) in list(self._asks.items()):
+            if s.now_ms >= until_ms:
+                del self._asks[identity]
+                s.is_report_stale = True
+        if old is not None and not s.is_report_stale and old.grants is grants:
+            return old
+        s.is_report_stale = False
+        report = Report(
+            cluster_id=s.cluster_id,
+            generation=s.document.generation if s.document else 0,
+            state=s.state,
+            claims=self.holder.claims(),
+            grants=grants,
+            releases=self.holder.releases(),
+            asks=tuple(ask for _, ask in self._asks.values()),
+            unready=s.unready,
+            macs=self._macs,
+            founding=self.registrar.view,
+            document=s.document if self._is_somebody_behind() else None,
+            version=self.version,
+            settings_digest=s.settings.digest,
+        )
+        if report != old:
+            self._report = report
+            return report
+        assert old is not None
+        self._report = old._replace(grants=grants) if old.grants is not grants else old
+        return self._report
+
+    def _is_somebody_behind(self) -> bool:
+        s = self.situation
+        if s.document is None:
+            return False
+        return any(p.report.generation < s.document.generation for p in s.detector.alive(s.now_ms))
+
+    def _on_address_seen(self, address: str, mac: str, is_canary: bool) -> None:
+        for group in self.situation.settings.groups:
+            if is_canary or address in group.addresses:
+                self.holder.address_seen(group.name, mac, is_canary)
+                if is_canary:
+                    return
+
+    def _tell_once(self, level: str, code: str, text: str) -> None:
+        """The same thing at most once a minute."""
+        s = self.situation
+        last_ms = self._told_ms.get(text)
+        if last_ms is None or s.now_ms - last_ms >= TOLD_AGAIN_MS:
+            if len(self._told_ms) > 256:
+                self._told_ms.clear()
+            self._told_ms[text] = s.now_ms
+            s.tell(level, code, text)

@@ -1,0 +1,124 @@
+"""What the rooms of the core share while one event is handled: who we are, whom we hear, what to do.
+
+The node owns it. `now_ms` is the time of the event in hand; `out` collects the actions in their order.
+"""
+
+from __future__ import annotations
+
+from zcluster.control.actions import Action, StoreDurable, Tell
+from zcluster.control.designation import Candidate
+from zcluster.control.detector import Detector, Peer
+from zcluster.control.document import Document, Durable, GroupSettings, Settings
+from zcluster.control.lease import SentBeats
+from zcluster.control.units import GroupName, NodeName, NodeState, majority
+from zcluster.control.voter import Voter
+
+CEILING_RESERVE = 100
+
+
+class Situation:
+    """Mutable, one a node. Everything here is a plain fact; the rooms decide."""
+
+    def __init__(
+        self,
+        name: NodeName,
+        incarnation: int,
+        settings: Settings,
+        durable: Durable,
+        voter: Voter,
+        now_ms: int,
+    ) -> None:
+        self.name = name
+        self.incarnation = incarnation
+        self.settings = settings
+        self.timing = settings.timing
+        self.groups: dict[GroupName, GroupSettings] = {group.name: group for group in settings.groups}
+        self.voter = voter
+        self.detector = Detector(settings.timing.silence_ms)
+        self.sent = SentBeats()
+        self.sequence = 0
+        self.state = NodeState.STARTING
+        self.unready: tuple[str, ...] = ("starting",)
+        self.document: Document | None = durable.document
+        self.roster: frozenset[NodeName] = frozenset()
+        self.quorum = 1
+        self.durable = durable
+        self.stored = durable
+        self._store_number = 0
+        self._storing: dict[int, Durable] = {}
+        self.now_ms = now_ms
+        self.out: list[Action] = []
+        self.wants_beat = False
+        self.is_report_stale = True
+        self.enact(durable.document)
+
+    def enact(self, document: Document | None) -> None:
+        """Take the document into force."""
+        self.document = document
+        self.roster = frozenset(document.roster) if document else frozenset()
+        self.quorum = majority(len(self.roster)) if document else 1
+        self.is_report_stale = True
+
+    @property
+    def cluster_id(self) -> str:
+        """The founded cluster's id, "" before the founding."""
+        return self.document.cluster_id if self.document else ""
+
+    @property
+    def is_member(self) -> bool:
+        """Whether this node may vote."""
+        return self.name in self.roster
+
+    def hears_majority(self) -> bool:
+        """Whether a majority of the roster, this node included, talks with it both ways."""
+        if not self.is_member:
+            return False
+        both_ways = sum(1 for p in self.detector.alive(self.now_ms) if p.hears_us and p.name in self.roster)
+        return both_ways + 1 >= self.quorum
+
+    def candidates(self, own_holds: tuple[GroupName, ...], without: NodeName = "") -> list[Candidate]:
+        """Every member that may carry traffic now, this node included, except `without`."""
+        found = []
+        if self.is_member and self.name != without:
+            is_ready = not self.unready and self.state in (NodeState.SLAVE, NodeState.MASTER)
+            found.append(Candidate(self.name, self.incarnation, is_ready, own_holds))
+        for peer in self.detector.alive(self.now_ms):
+            if peer.name in self.roster and peer.name != without:
+                found.append(candidate(peer))
+        return found
+
+    def tell(self, level: str, code: str, text: str, **facts: object) -> None:
+        """Something for the story."""
+        self.out.append(Tell(level, code, text, facts))
+
+    def store(self, durable: Durable) -> None:
+        """Have this written; it counts when the shell says that it is on disk."""
+        self.durable = durable
+        self._store_number += 1
+        self._storing[self._store_number] = durable
+        self.out.append(StoreDurable(self._store_number, durable))
+
+    def is_storing(self) -> bool:
+        """Whether something is on its way to the disk."""
+        return bool(self._storing)
+
+    def was_stored(self, number: int) -> None:
+        """That writing, and every one before it, is on disk."""
+        if number in self._storing:
+            self.stored = self._storing[number]
+        for older in [n for n in self._storing if n <= number]:
+            del self._storing[older]
+
+    def was_not_stored(self, number: int) -> None:
+        """That writing failed: nothing that depends on it happens; it is tried again when next needed."""
+        self._storing.pop(number, None)
+        if not self._storing:
+            self.durable = self.stored
+
+
+def candidate(peer: Peer) -> Candidate:
+    """A peer as the designation sees it."""
+    report = peer.report
+    is_ready = not report.unready and report.state in (NodeState.SLAVE, NodeState.MASTER)
+    holds = tuple(claim.group for claim in report.claims)
+    return Candidate(peer.name, peer.incarnation, is_ready, holds)

@@ -1,0 +1,130 @@
+"""The voter: what this node promised, to whom, and until when.
+
+Must hold: a voter binds itself to one ballot of a group at a time, for `grant_ms` after it processed a
+beat that lists the pair; a released ballot is never granted again; ballots granted for a group only grow
+(DESIGN 4.2; PaxosLease, Trencseni et al., is the nearest published relative).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum, auto
+
+from zcluster.control.messages import Claim, Grant
+from zcluster.control.units import Ballot, GroupName, NodeName
+
+NEVER_MS = -(1 << 60)
+
+
+class Vote(Enum):
+    """What became of one pair of one beat."""
+
+    REFUSED = auto()
+    RENEWED = auto()
+    GRANTED = auto()
+
+
+class Promise:
+    """The grant of one group: mutable, owned by the voter."""
+
+    __slots__ = ("counter", "holder", "incarnation", "is_released", "until_ms")
+
+    def __init__(self, counter: int, holder: NodeName, incarnation: int, until_ms: int) -> None:
+        self.counter = counter
+        self.holder = holder
+        self.incarnation = incarnation
+        self.until_ms = until_ms
+        self.is_released = False
+
+    def binds(self, now_ms: int) -> bool:
+        """Whether the voter may not give the group to somebody else yet."""
+        return not self.is_released and now_ms < self.until_ms
+
+
+class Voter:
+    """Grants per group. `abstain_until_ms`: a process that just started grants nothing new before."""
+
+    def __init__(self, grant_ms: int, abstain_until_ms: int) -> None:
+        # Times are rounded down to milliseconds: one more makes the promise never shorter than said.
+        self._grant_ms = grant_ms + 1
+        self._abstain_until_ms = abstain_until_ms
+        self._promises: dict[GroupName, Promise] = {}
+        self._grants: tuple[Grant, ...] = ()
+        self._grants_stale_ms = NEVER_MS
+
+    def hear(
+        self,
+        holder: NodeName,
+        incarnation: int,
+        group: GroupName,
+        counter: int,
+        now_ms: int,
+        may_grant_new: bool = True,
+    ) -> Vote:
+        """Vote on one pair of a beat just processed. `may_grant_new` is false for a peer that does not
+        hear us: a vote that cannot arrive would only bind us.
+        """
+        promise = self._promises.get(group)
+        if promise is not None:
+            if promise.counter == counter and promise.holder == holder and promise.incarnation == incarnation:
+                return self._renew(promise, now_ms)
+            if (counter, holder) <= (promise.counter, promise.holder) or promise.binds(now_ms):
+                return Vote.REFUSED
+        if not may_grant_new or now_ms < self._abstain_until_ms:
+            return Vote.REFUSED
+        self._promises[group] = Promise(counter, holder, incarnation, now_ms + self._grant_ms)
+        self._grants_stale_ms = now_ms
+        return Vote.GRANTED
+
+    def _renew(self, promise: Promise, now_ms: int) -> Vote:
+        if promise.is_released:
+            return Vote.REFUSED
+        if promise.until_ms <= now_ms:
+            self._grants_stale_ms = now_ms
+        promise.until_ms = now_ms + self._grant_ms
+        return Vote.RENEWED
+
+    def omit(self, holder: NodeName, incarnation: int, claims: Iterable[Claim], now_ms: int) -> None:
+        """The newest beat of (holder, incarnation) lists only `claims`: what it omits is released."""
+        listed = {(claim.group, claim.counter) for claim in claims}
+        for group, promise in self._promises.items():
+            if (
+                promise.holder == holder
+                and promise.incarnation == incarnation
+                and not promise.is_released
+                and (group, promise.counter) not in listed
+            ):
+                promise.is_released = True
+                self._grants_stale_ms = now_ms
+
+    def is_abstaining(self, now_ms: int) -> bool:
+        """Whether the start is too near for new grants."""
+        return now_ms < self._abstain_until_ms
+
+    def is_free(self, group: GroupName, now_ms: int) -> bool:
+        """Whether no promise for the group binds this voter."""
+        promise = self._promises.get(group)
+        return promise is None or not promise.binds(now_ms)
+
+    def free_at_ms(self, group: GroupName, now_ms: int) -> int:
+        """When the voter becomes free for the group, if nothing renews its promise."""
+        promise = self._promises.get(group)
+        return promise.until_ms if promise is not None and promise.binds(now_ms) else now_ms
+
+    def highest(self, group: GroupName) -> Ballot | None:
+        """The highest ballot that this voter ever granted for the group."""
+        promise = self._promises.get(group)
+        return None if promise is None else Ballot(promise.counter, promise.holder)
+
+    def grants(self, now_ms: int) -> tuple[Grant, ...]:
+        """One `Grant` a group, by name; the same object as before while nothing changed."""
+        if now_ms >= self._grants_stale_ms:
+            grants = tuple(
+                Grant(group, promise.counter, promise.holder, promise.binds(now_ms))
+                for group, promise in sorted(self._promises.items())
+            )
+            if grants != self._grants:
+                self._grants = grants
+            binding = [p.until_ms for p in self._promises.values() if p.binds(now_ms)]
+            self._grants_stale_ms = min(binding, default=1 << 60)
+        return self._grants
