@@ -23,27 +23,14 @@ OTHERS_MASK = 0o077
 
 def load_key(path: Path) -> bytes:
     """The 32 secret bytes of a key file; KeyFileError, with a mend, when it is missing, exposed or no key."""
+    content = _read_private(path)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+        return parse_key(content)
+    except ValueError as error:
         raise KeyFileError(
-            f"{path}: there is no cluster key; make one with `zcluster keygen {path}` "
-            "and copy the same file to every host"
+            f"{path}: this is not a cluster key: {error}; copy the file again from a host where it works, "
+            f"or make a new one for all hosts with `zcluster keygen {path} --force`"
         ) from None
-    except OSError as error:
-        raise KeyFileError(f"{path}: the cluster key cannot be read: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        facts = os.fstat(file.fileno())
-        if not stat.S_ISREG(facts.st_mode):
-            raise KeyFileError(f"{path}: the cluster key must be a plain file; name one in key-file")
-        _refuse_exposed(path, stat.S_IMODE(facts.st_mode))
-        try:
-            return parse_key(file.read(KEY_FILE_LIMIT_BYTES))
-        except ValueError as error:
-            raise KeyFileError(
-                f"{path}: this is not a cluster key: {error}; copy the file again from a host where it works, "
-                f"or make a new one for all hosts with `zcluster keygen {path} --force`"
-            ) from None
 
 
 def parse_key(content: bytes) -> bytes:
@@ -85,6 +72,27 @@ def write_key(path: Path, *, replace: bool = False) -> None:
         raise KeyFileError(f"{path}: its folder does not exist; `mkdir -p {path.parent}` first") from None
     except OSError as error:
         raise KeyFileError(f"{path}: the key cannot be written: {error.strerror}") from error
+
+
+def _read_private(path: Path) -> bytes:
+    """The content of a plain file that only its owner can use; what was judged is what is read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise KeyFileError(
+            f"{path}: there is no cluster key; make one with `zcluster keygen {path}` "
+            "and copy the same file to every host"
+        ) from None
+    except OSError as error:
+        raise KeyFileError(f"{path}: the cluster key cannot be read: {error.strerror}") from error
+    try:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise KeyFileError(f"{path}: the cluster key must be a plain file; name one in key-file")
+        _refuse_exposed(path, stat.S_IMODE(facts.st_mode))
+        return os.read(descriptor, KEY_FILE_LIMIT_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -60,9 +60,14 @@ def _network_mend(text: str) -> str:
     try:
         if "/" in text:
             return f'the network of that address is "{ip_network(text, strict=False)}"'
-        return f'add the length of its prefix, for example "{ip_address(text)}/24"'
+        return f'add the length of its prefix, for example "{_with_prefix(ip_address(text))}"'
     except ValueError:
         return 'write it in CIDR form, for example "10.77.1.0/24" or "fd77:1::/64"'
+
+
+def _with_prefix(address: Address) -> str:
+    """An address with the prefix that its network most likely has."""
+    return f"{address}/{24 if address.version == 4 else 64}"
 
 
 def _address(value: object) -> Address:
@@ -88,14 +93,17 @@ def _floating(value: object) -> Interface:
     """A floating address with its prefix: a plain unicast host address."""
     text = _text(value, '"10.77.9.101/24"')
     try:
-        if "/" not in text:
-            raise refusal(f"{text!r} has no prefix", f'write it as on an interface, for example "{text}/24"')
         interface = ip_interface(text)
     except ValueError:
         raise refusal(
             f"{text!r} is not an address with its prefix",
             'write it as on an interface, for example "10.77.9.101/24" or "fd77:9::101/64"',
         ) from None
+    if "/" not in text:
+        raise refusal(
+            f"{text!r} has no prefix",
+            f'write it as on an interface, for example "{_with_prefix(interface.ip)}"',
+        )
     if problem := _not_floating(interface):
         raise refusal(f"{interface.ip} is {problem}", "name an address that one host can have")
     return interface
