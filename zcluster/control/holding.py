@@ -137,7 +137,7 @@ class Holder:
         """Claim a vacant group in the next beat; false while the disk holds no counter for it."""
         s = self._s
         highest = s.voter.highest(watch.group) or Ballot(0, "")
-        counter = max(watch.seen_counter, highest.counter) + 1
+        counter = max(watch.seen_counter, highest.counter, self._highest_floor()) + 1
         if counter > s.stored.ceiling:
             return False
         watch.seen_counter = counter
@@ -150,6 +150,44 @@ class Holder:
         s.is_report_stale = True
         s.wants_beat = True
         return True
+
+    def _highest_floor(self) -> int:
+        s = self._s
+        floors = [p.report.floor for p in s.detector.alive(s.now_ms) if p.name in s.roster]
+        return max([s.voter.floor, *floors])
+
+    def _exchange_ballot(self, tenure: Tenure, floor: int) -> None:
+        """A voter that started anew cannot grant our counter: take a higher one while all is well, so
+        that a series of restarts never costs the majority. The holder stays, so nothing closes.
+        """
+        s = self._s
+        watch = self._seeker.watches[tenure.group]
+        counter = max(watch.seen_counter, floor) + 1
+        if counter > s.stored.ceiling or not self._would_be_granted(tenure, counter):
+            return
+        watch.seen_counter = counter
+        s.tell(
+            "info",
+            "epoch-exchanged",
+            f"{tenure.group}: epoch {tenure.counter} continues as {counter}, for voters that started anew",
+            group=tenure.group,
+            epoch=counter,
+            before=tenure.counter,
+        )
+        tenure.exchange(counter, s.sequence + 1)
+        s.is_report_stale = True
+        s.wants_beat = True
+
+    def _would_be_granted(self, tenure: Tenure, counter: int) -> bool:
+        """Whether a majority of those who grant our pair now have this counter on disk already."""
+        s = self._s
+        pair = Pair(tenure.group, tenure.counter)
+        able = 1
+        for peer in s.detector.alive(s.now_ms):
+            ack = peer.acks.get(s.name)
+            if peer.name in s.roster and ack is not None and pair in ack.pairs:
+                able += peer.report.ceiling >= counter
+        return able >= s.quorum
 
     def withdraw(self, tenure: Tenure, pause_ms: int) -> None:
         """End a claim that was never opened; the next beat omits it."""
@@ -411,9 +449,13 @@ class Holder:
                 epoch=tenure.counter,
                 alive=[peer.name for peer in s.detector.alive(s.now_ms)],
             )
-        elif s.now_ms >= tenure.renewed_ms + ADDRESS_RENEWAL_MS:
+            return
+        if s.now_ms >= tenure.renewed_ms + ADDRESS_RENEWAL_MS:
             tenure.renewed_ms = s.now_ms
             s.out.append(RenewAddresses(tenure.group))
+        floor = self._highest_floor()
+        if floor >= tenure.counter and tenure.lease.is_granted(s.roster, s.quorum):
+            self._exchange_ballot(tenure, floor)
 
     def next_wake_ms(self) -> int:
         """The next instant at which a tenure needs a tick between two beats."""

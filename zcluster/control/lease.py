@@ -50,6 +50,10 @@ class Lease:
         acked = sorted([sequence for voter, sequence in self._acked.items() if voter in roster], reverse=True)
         return acked[quorum - 1] if len(acked) >= quorum else 0
 
+    def is_granted(self, roster: Collection[NodeName], quorum: int) -> bool:
+        """Whether a majority has ever granted the pair."""
+        return self.newest_majority(roster, quorum) > 0
+
     def voters(self) -> tuple[NodeName, ...]:
         """Who has granted the pair so far, in the order of their first votes."""
         return tuple(self._acked)

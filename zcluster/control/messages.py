@@ -81,7 +81,9 @@ class Report(NamedTuple):
 
     `unready` holds the reasons why this node could not take a group now (empty: ready). `macs` are all
     hardware addresses of the node, as "aa:bb:cc:dd:ee:ff". `document` is attached only while some peer
-    is behind.
+    is behind. `floor`: this voter may have granted, in an earlier life, any counter up to it, so it
+    grants none of them again; holders below it take a higher ballot in time. `ceiling`: it grants none
+    above this either, before the disk knows of more.
     """
 
     cluster_id: str
@@ -97,6 +99,8 @@ class Report(NamedTuple):
     document: Document | None
     version: str
     settings_digest: str
+    floor: int
+    ceiling: int
 
 
 class Beat(NamedTuple):

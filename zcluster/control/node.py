@@ -67,10 +67,10 @@ class Node:
         links: Mapping[LinkName, bool],
         now_ms: int,
         version: str = "",
-        make_voter: Callable[[int, int], Voter] = Voter,
+        make_voter: Callable[[int, int, int], Voter] = Voter,
     ) -> None:
         timing = settings.timing
-        voter = make_voter(timing.grant_ms, now_ms + timing.abstain_ms)
+        voter = make_voter(timing.grant_ms, now_ms + timing.abstain_ms, durable.ceiling)
         self.situation = s = Situation(name, incarnation, settings, durable, voter, now_ms)
         self.seeker = Seeker(s)
         self.holder = Holder(s, self.seeker)
@@ -117,8 +117,10 @@ class Node:
                     peer.note_link(min(sequence, peer.sequence), link, now_ms)
             case Opened(group, counter, problem):
                 self.holder.opened(group, counter, problem)
+                self._advance_state()
             case Closed(group, counter, problem):
                 self.holder.closed(group, counter, problem)
+                self._advance_state()
             case AddressSeen(address, mac, is_canary):
                 self._on_address_seen(address, mac, is_canary)
             case LinkChanged(link, is_up):
@@ -306,7 +308,7 @@ class Node:
                 state = NodeState.SLAVE
                 for watch in self.seeker.watches.values():
                     if not watch.holder and not watch.is_known:
-                        watch.vacant_ms = s.now_ms
+                        watch.vacant_ms = s.now_ms + 2 * s.timing.beat_ms
         elif self.holder.is_master():
             state = NodeState.MASTER
         elif self.health.problems:
@@ -327,19 +329,15 @@ class Node:
     def _reserve_counters(self) -> None:
         """Keep the ceiling on disk well above every counter that may be used next."""
         s = self.situation
-        highest = max((watch.seen_counter for watch in self.seeker.watches.values()), default=0)
-        base = max(highest, self._first_counter())
+        base = max((watch.seen_counter for watch in self.seeker.watches.values()), default=0)
+        base = max(base, s.voter.floor, self._highest_floor())
         if s.durable.ceiling < base + CEILING_RESERVE // 2 and not s.is_storing():
             s.store(replace(s.durable, incarnation=s.incarnation, ceiling=base + CEILING_RESERVE))
 
-    def _first_counter(self) -> int:
-        """At the start every counter up to the stored ceiling may have been used."""
+    def _highest_floor(self) -> int:
+        """No voter grants a counter at or below its floor."""
         s = self.situation
-        if s.durable.incarnation == s.incarnation:
-            return 0
-        for watch in self.seeker.watches.values():
-            watch.seen_counter = max(watch.seen_counter, s.durable.ceiling)
-        return s.durable.ceiling
+        return max((p.report.floor for p in s.detector.peers.values() if p.name in s.roster), default=0)
 
     # ---- claiming
 
@@ -593,6 +591,8 @@ class Node:
             document=s.document if self._is_somebody_behind() else None,
             version=self.version,
             settings_digest=s.settings.digest,
+            floor=s.voter.floor,
+            ceiling=s.voter.ceiling,
         )
         if report != old:
             self._report = report

@@ -125,6 +125,11 @@ class Tenure:
         self.phase = phase
         return phase
 
+    def exchange(self, counter: int, first_sequence: int) -> None:
+        """Continue under a higher ballot of the same node and life; the old lease runs on."""
+        self.counter = counter
+        self.lease = Lease(first_sequence)
+
     def claim(self) -> Claim:
         """How a beat lists this tenure."""
         return Claim(self.group, self.counter, self.phase in OPEN_PHASES)

@@ -13,7 +13,7 @@ from zcluster.control.lease import SentBeats
 from zcluster.control.units import GroupName, NodeName, NodeState, majority
 from zcluster.control.voter import Voter
 
-CEILING_RESERVE = 100
+CEILING_RESERVE = 64
 
 
 class Situation:
@@ -106,6 +106,8 @@ class Situation:
         """That writing, and every one before it, is on disk."""
         if number in self._storing:
             self.stored = self._storing[number]
+            self.voter.ceiling = self.stored.ceiling
+            self.is_report_stale = True
         for older in [n for n in self._storing if n <= number]:
             del self._storing[older]
 

@@ -1,8 +1,10 @@
 """The voter: what this node promised, to whom, and until when.
 
 Must hold: a voter binds itself to one ballot of a group at a time, for `grant_ms` after it processed a
-beat that lists the pair; a released ballot is never granted again; ballots granted for a group only grow
-(DESIGN 4.2; PaxosLease, Trencseni et al., is the nearest published relative).
+beat that lists the pair; a released ballot is never granted again; ballots granted for a group only grow,
+also across restarts: every counter granted is at or below the ceiling on disk, and a new life grants
+nothing at or below the ceiling it found (DESIGN 4.2; PaxosLease, Trencseni et al., is the nearest
+published relative). The same holder in the same life may exchange its ballot for a higher one.
 """
 
 from __future__ import annotations
@@ -42,9 +44,14 @@ class Promise:
 
 
 class Voter:
-    """Grants per group. `abstain_until_ms`: a process that just started grants nothing new before."""
+    """Grants per group. `abstain_until_ms`: a process that just started grants nothing new before.
 
-    def __init__(self, grant_ms: int, abstain_until_ms: int) -> None:
+    `floor`: the ceiling that this life found on disk. `ceiling`: the one on disk now.
+    """
+
+    def __init__(self, grant_ms: int, abstain_until_ms: int, floor: int) -> None:
+        self.floor = floor
+        self.ceiling = floor
         # Times are rounded down to milliseconds: one more makes the promise never shorter than said.
         self._grant_ms = grant_ms + 1
         self._abstain_until_ms = abstain_until_ms
@@ -68,9 +75,14 @@ class Voter:
         if promise is not None:
             if promise.counter == counter and promise.holder == holder and promise.incarnation == incarnation:
                 return self._renew(promise, now_ms)
-            if (counter, holder) <= (promise.counter, promise.holder) or promise.binds(now_ms):
+            if (counter, holder) <= (promise.counter, promise.holder):
+                return Vote.REFUSED
+            is_same_life = promise.holder == holder and promise.incarnation == incarnation
+            if promise.binds(now_ms) and not is_same_life:
                 return Vote.REFUSED
         if not may_grant_new or now_ms < self._abstain_until_ms:
+            return Vote.REFUSED
+        if not self.floor < counter <= self.ceiling:
             return Vote.REFUSED
         self._promises[group] = Promise(counter, holder, incarnation, now_ms + self._grant_ms)
         self._grants_stale_ms = now_ms

@@ -25,7 +25,7 @@ from zcluster.errors import BadMessage
 from zcluster.wire import bounds
 
 CLUSTER_ID, GENERATION, STATE, CLAIMS, GRANTS, RELEASES, ASKS = range(1, 8)
-UNREADY, MACS, FOUNDING, DOCUMENT, VERSION, SETTINGS_DIGEST, HEADS = range(8, 15)
+UNREADY, MACS, FOUNDING, DOCUMENT, VERSION, SETTINGS_DIGEST, HEADS, FLOOR, CEILING = range(8, 17)
 
 COMPRESSION_LEVEL = 6
 HARDWARE_ADDRESS_BYTES = 6
@@ -70,6 +70,8 @@ def pack_slow(slow: Slow) -> bytes:
         VERSION: report.version,
         SETTINGS_DIGEST: report.settings_digest,
         HEADS: slow.heads,
+        FLOOR: report.floor,
+        CEILING: report.ceiling,
     }
     try:
         return zlib.compress(msgpack.packb(fields), COMPRESSION_LEVEL)
@@ -121,6 +123,8 @@ def _report(fields: dict[object, object]) -> Report:
         document=_document(fields.get(DOCUMENT)),
         version=bounds.text(fields.get(VERSION), "version", bounds.MAX_TOKEN_CHARACTERS),
         settings_digest=token(fields.get(SETTINGS_DIGEST), "settings digest"),
+        floor=bounds.counter(fields.get(FLOOR), "floor"),
+        ceiling=bounds.counter(fields.get(CEILING), "ceiling"),
     )
 
 
