@@ -124,7 +124,8 @@ FAULTS = [
     (GOOD + "priority = -1", "group[0].priority", "range", "at least 0"),
     (GOOD + "allowed = []", "group[0].allowed", "empty", "at least 1"),
     (GOOD + GROUP.replace("101", "102"), "group[1].name", "taken by group[0]", "own name"),
-    (GOOD + GROUP.replace("sip1", "sip2").replace("/24", "/25"), "group[1].addresses[0]", "group[0] (sip1)", "once"),
+    (GOOD + GROUP.replace("sip1", "sip2").replace("/24", "/25"), "group[1].addresses[0]",
+     "already stands in group[0]", "once"),
     (GOOD.replace(SERVICE, SERVICE + 'reference = ["10.77.9.101"]'), "group[0].addresses[0]", "reference", "router"),
     # of the whole
     (GOOD + "[links]", "links", "not known", 'did you mean "link"?'),
@@ -144,7 +145,7 @@ def test_each_fault_names_its_key_and_a_mend(text: str, key: str, wrong: str, me
 def test_every_fault_is_told_at_once_in_the_order_of_the_file() -> None:
     text = (
         GOOD.replace('"pbx"', '"p b x"').replace("10.77.1.0/24", "10.77.1.5/24").replace("9.101/24", "9.101")
-        + GROUP.replace("101", "102")
+        + GROUP.replace("sip1", "sip2")
         + "ttll = 4\n[timing]\nbeat-ms = 0\n[extra]\n"
     )
     faults = refused(text)
@@ -158,6 +159,32 @@ def test_every_fault_is_told_at_once_in_the_order_of_the_file() -> None:
     ]
     lines = text.splitlines()
     assert [lines[fault.line - 1] for fault in faults[:2]] == ['name = "p b x"', 'network = "10.77.1.5/24"']
+
+
+def test_a_fault_in_a_table_hides_none_between_tables() -> None:
+    text = (
+        CLUSTER.replace("pbx", "p b x")
+        + "[timing]\ngrant-ms = 150\n"
+        + RING.replace("239.77.1.1", "here")
+        + RING.replace("239.77.1.1", "there")
+        + SERVICE
+        + GROUP
+        + "priority = -1\n"
+        + GROUP
+        + 'allowed = "*"\n'
+    )
+    assert [fault.key for fault in refused(text)] == [
+        "cluster.name",
+        "timing.grant-ms",
+        "link[0].multicast",
+        "link[1].name",
+        "link[1].network",
+        "link[1].multicast",
+        "group[0].priority",
+        "group[1].name",
+        "group[1].addresses[0]",
+        "group[1].allowed",
+    ]
 
 
 def test_a_malformed_link_casts_no_doubt_on_the_groups_that_live_there() -> None:

@@ -96,22 +96,22 @@ class _Reader:
     def reading(self) -> Reading:
         self._faults += (unknown_key((key,), _TOP_KEYS) for key in self._document if key not in _TOP_KEYS)
         cluster = self._cluster()
-        timing = self._timing()
+        timing = self._table(self._document.get("timing", {}), TimingTable, ("timing",))
         links = dict(self._array("link", LinkTable))
         groups = dict(self._array("group", GroupTable))
-        self._faults += faults_between(links, groups, all_links_known=self._all_links_known(links))
-        durations = timing_of(cluster.preset if cluster else "standard", timing or TimingTable())
-        if cluster and timing:
-            self._faults += unsafe(durations)
+        self._faults += faults_between(links, groups, all_links_known=self._all_links_known())
+        if cluster and timing and not self._has_fault_in("timing") and cluster.has("preset"):
+            self._faults += unsafe(timing_of(cluster.preset, timing))
         if self._faults:
             placed = (replace(fault, line=line_of(fault.path, self._lines)) for fault in self._faults)
             return Reading(None, tuple(sorted(placed, key=lambda fault: fault.line)), self._lines)
-        assert cluster is not None, "a missing or bad [cluster] is a fault"
+        assert cluster is not None, "a missing [cluster] is a fault"
+        assert timing is not None, "a [timing] that is no table is a fault"
         configuration = Configuration(
             name=cluster.name,
             expected_nodes=cluster.expected_nodes,
             preset=cluster.preset,
-            timing=durations,
+            timing=timing_of(cluster.preset, timing),
             key_file=cluster.key_file,
             state_dir=cluster.state_dir,
             run_dir=cluster.run_dir,
@@ -131,11 +131,8 @@ class _Reader:
             return None
         return self._table(self._document["cluster"], ClusterTable, ("cluster",))
 
-    def _timing(self) -> TimingTable | None:
-        return self._table(self._document.get("timing", {}), TimingTable, ("timing",))
-
     def _array(self, name: str, model: type[AnyTable]) -> Iterator[tuple[int, AnyTable]]:
-        """The well-formed tables of an array, each with its place in the file."""
+        """The tables of an array, each with its place in the file."""
         found = self._document.get(name, [])
         if not isinstance(found, list):
             self._faults.append(Fault((name,), "there may be several of these", f"write it as [[{name}]]"))
@@ -147,11 +144,14 @@ class _Reader:
             if table is not None:
                 yield number, table
 
-    def _all_links_known(self, links: Mapping[int, LinkTable]) -> bool:
-        found = self._document.get("link")
-        return isinstance(found, list) and 0 < len(found) == len(links)
+    def _all_links_known(self) -> bool:
+        return "link" in self._document and not self._has_fault_in("link")
+
+    def _has_fault_in(self, top: str) -> bool:
+        return any(fault.path[0] == top for fault in self._faults)
 
     def _table(self, content: object, model: type[AnyTable], path: KeyPath) -> AnyTable | None:
+        """The table, or what is good in it; None when it is no table at all."""
         if not isinstance(content, dict):
             self._faults.append(Fault(path, "this is not a table", f"write it as a table, [{path[0]}]"))
             return None
@@ -159,7 +159,7 @@ class _Reader:
             return model.model_validate(content)
         except ValidationError as error:
             self._faults += (fault_of(details, model, path) for details in error.errors(include_url=False))
-            return None
+            return model.partly(content)
 
 
 def _link(table: LinkTable) -> Link:

@@ -1,8 +1,8 @@
 """What the tables of the file must be to each other: names that are unique, networks that are apart, groups
 that live on a service link.
 
-What must hold: these checks see the tables that are well-formed by themselves, so that one bad table hides no
-fault between the others; each fault is told once, at the later of the two keys that disagree.
+What must hold: a table that is only partly good takes part with what is good in it, so that one fault hides no
+other; each fault is told once, at the later of the two keys that disagree.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Groups = Mapping[int, GroupTable]
 def faults_between(links: Links, groups: Groups, *, all_links_known: bool) -> Iterator[Fault]:
     """Everything that disagrees; links and groups are keyed by the table's place in the file, from 0.
 
-    While a link is malformed (`all_links_known` is false), a group may well mean that one, so nothing is said
-    of its place.
+    While a link is only partly good (`all_links_known` is false), a group may well mean that one, so nothing is
+    said of its place.
     """
     yield from _repeated_names("link", links)
     yield from _overlapping_networks(links)
@@ -32,7 +32,8 @@ def faults_between(links: Links, groups: Groups, *, all_links_known: bool) -> It
     yield from _address_is_reference(links, groups)
     if all_links_known:
         for number, group in groups.items():
-            yield from _group_place(number, group, links)
+            if group.has("interface"):
+                yield from _group_place(number, group, links)
 
 
 def service_link_of(group: GroupTable, links: Links) -> LinkTable | None:
@@ -46,6 +47,8 @@ def service_link_of(group: GroupTable, links: Links) -> LinkTable | None:
 def _repeated_names(array: str, tables: Links | Groups) -> Iterator[Fault]:
     seen: dict[str, int] = {}
     for number, table in tables.items():
+        if not table.has("name"):
+            continue
         first = seen.setdefault(table.name, number)
         if first != number:
             yield Fault(
@@ -56,8 +59,9 @@ def _repeated_names(array: str, tables: Links | Groups) -> Iterator[Fault]:
 
 
 def _overlapping_networks(links: Links) -> Iterator[Fault]:
-    for number, link in links.items():
-        for other, earlier in links.items():
+    known = [(number, link) for number, link in links.items() if link.has("network")]
+    for number, link in known:
+        for other, earlier in known:
             if other < number and _overlap(earlier.network, link.network):
                 yield Fault(
                     ("link", number, "network"),
@@ -72,20 +76,22 @@ def _overlap(one: Network, other: Network) -> bool:
 
 
 def _within_link(number: int, link: LinkTable) -> Iterator[Fault]:
-    if link.multicast.version != link.network.version:
+    if link.has("multicast", "network") and link.multicast.version != link.network.version:
         yield Fault(
             ("link", number, "multicast"),
             f"{link.multicast} is IPv{link.multicast.version} on a network of IPv{link.network.version}",
             "choose a multicast address of the network's own family",
         )
-    if link.reference and link.role != "service":
+    if not link.has("reference"):
+        return
+    if link.has("role") and link.reference and link.role != "service":
         yield Fault(
             ("link", number, "reference"),
             "only a service link has reference addresses",
             'set role = "service" if floating addresses live here, else remove this line',
         )
     for place, address in enumerate(link.reference):
-        if address not in link.network:
+        if link.has("network") and address not in link.network:
             yield Fault(
                 ("link", number, "reference", place),
                 f"{address} is not in {link.network}, so it can answer no ARP or neighbour solicitation here",
@@ -96,20 +102,20 @@ def _within_link(number: int, link: LinkTable) -> Iterator[Fault]:
 def _repeated_addresses(groups: Groups) -> Iterator[Fault]:
     seen: dict[Address, str] = {}
     for number, group in groups.items():
-        for place, interface in enumerate(group.addresses):
+        for place, interface in enumerate(group.addresses if group.has("addresses") else ()):
             if interface.ip in seen:
                 yield Fault(
                     ("group", number, "addresses", place),
                     f"{interface.ip} already stands in {seen[interface.ip]}",
                     "an address belongs to one group, once",
                 )
-            seen.setdefault(interface.ip, f"group[{number}] ({group.name})")
+            seen.setdefault(interface.ip, f"group[{number}]")
 
 
 def _address_is_reference(links: Links, groups: Groups) -> Iterator[Fault]:
-    references = {address for link in links.values() for address in link.reference}
+    references = {address for link in links.values() if link.has("reference") for address in link.reference}
     for number, group in groups.items():
-        for place, interface in enumerate(group.addresses):
+        for place, interface in enumerate(group.addresses if group.has("addresses") else ()):
             if interface.ip in references:
                 yield Fault(
                     ("group", number, "addresses", place),

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from pydantic_core import ErrorDetails
 
 from zcluster.config.fault import Fault, KeyPath
-from zcluster.config.schema import FAULT_TYPE, Table
+from zcluster.config.schema import Table
+from zcluster.config.values import FAULT_TYPE
 
 _TYPES = {
     "int_type": ("a whole number", "write it without quotes, for example 5"),

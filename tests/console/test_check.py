@@ -1,0 +1,90 @@
+"""`zcluster check` as the operator sees it: the golden files are reviewed as text.
+
+To write them anew after a wanted change of wording: `ZCLUSTER_REWRITE_GOLDEN=1 pytest tests/console`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from zcluster.cli import commands
+from zcluster.config.host import HostFacts, KeyFileState
+from zcluster.config.load import read
+from zcluster.console.check import as_data, as_words
+
+GOLDEN = Path(__file__).parent / "golden"
+FACTS = {
+    "good": HostFacts(KeyFileState.GOOD, 0o600, real_time_permitted=True),
+    "eight-mistakes": HostFacts(KeyFileState.GOOD, 0o600, real_time_permitted=True),
+    "dangerous": HostFacts(KeyFileState.EXPOSED, 0o644, real_time_permitted=False),
+    "syntax-error": HostFacts(KeyFileState.GOOD, 0o600, real_time_permitted=True),
+}
+
+
+@pytest.mark.parametrize("name", sorted(FACTS))
+def test_the_words_are_the_golden_ones(name: str) -> None:
+    reading = read(GOLDEN / f"{name}.toml")
+    words = as_words(Path(f"{name}.toml"), reading, FACTS[name] if reading.configuration else None) + "\n"
+    golden = GOLDEN / f"{name}.txt"
+    if os.environ.get("ZCLUSTER_REWRITE_GOLDEN"):
+        golden.write_text(words, encoding="utf-8")
+    assert words == golden.read_text(encoding="utf-8")
+
+
+def test_the_good_file_is_the_example_that_is_shipped() -> None:
+    example = GOLDEN.parents[2] / "conf" / "example.toml"
+    assert (GOLDEN / "good.toml").read_bytes() == example.read_bytes()
+
+
+def test_the_json_says_the_same_as_the_words() -> None:
+    reading = read(GOLDEN / "dangerous.toml")
+    verdict = json.loads(as_data(Path("dangerous.toml"), reading, FACTS["dangerous"]))
+    assert verdict["usable"] is True
+    assert verdict["errors"] == []
+    assert [warning["key"] for warning in verdict["warnings"]] == [
+        "cluster.expected-nodes",
+        "link",
+        "timing.silence-ms",
+        "group[0].addresses[0]",
+        "cluster.key-file",
+        "cluster.preset",
+    ]
+    assert verdict["summary"]["simultaneous_losses_survived"] == 1
+    assert verdict["summary"]["slaves"] == 3
+
+
+def check(*arguments: object) -> Result:
+    return CliRunner().invoke(commands, ["check", *(str(argument) for argument in arguments)])
+
+
+def test_the_command_ends_with_0_for_a_file_that_can_be_used() -> None:
+    result = check(GOLDEN / "dangerous.toml")
+    assert result.exit_code == 0
+    assert "can be used, with" in result.output
+
+
+@pytest.mark.parametrize("name", ["eight-mistakes", "syntax-error", "missing"])
+def test_the_command_ends_with_1_for_a_file_that_cannot(name: str) -> None:
+    result = check(GOLDEN / f"{name}.toml")
+    assert result.exit_code == 1
+    assert "cannot be used: " in result.output
+
+
+def test_the_command_prints_json_on_demand() -> None:
+    result = check(GOLDEN / "eight-mistakes.toml", "--json")
+    assert result.exit_code == 1
+    verdict = json.loads(result.output)
+    assert verdict["usable"] is False
+    assert verdict["summary"] is None
+    assert len(verdict["errors"]) == 8
+    assert verdict["errors"][0] == {
+        "key": "cluster.name",
+        "line": 3,
+        "wrong": "'my pbx' cannot be a name",
+        "mend": "a name begins with a letter or digit, then letters, digits, '-', '_' or '.', 63 at most",
+    }
