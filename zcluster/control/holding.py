@@ -278,15 +278,14 @@ class Holder:
         s = self._s
         owner = self._owner_of(mac)
         pause_ms = RIVAL_PROBE_MS if owner else STRANGER_PROBE_MS
-        if s.now_ms < probed_ms + pause_ms:
-            return
         if owner:
             text = f"{tenure.group}: {owner} still answers ({mac}) after its lease ended; not opening"
             self._conflict(tenure.group, mac, "gate-failed", text)
         else:
             text = f"{tenure.group}: a stranger uses the address ({mac}); not opening"
             self._conflict(tenure.group, mac, "stranger", text)
-        self._seeker.probe(watch)
+        if s.now_ms >= probed_ms + pause_ms:
+            self._seeker.probe(watch)
 
     def _open(self, tenure: Tenure) -> None:
         tenure.change(Cause.QUIET)

@@ -483,7 +483,7 @@ class Node:
             target = successor(s.settings, tenure.group, candidates, s.name)
             taken.add(target)
             self.holder.release(tenure, target, "stop")
-        s.wants_beat = True
+        s.wants_beat = s.wants_beat or not self.holder.tenures
 
     def _advance_stop(self) -> None:
         """A few beats more, so that a lost one does not cost a silence."""
