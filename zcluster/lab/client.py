@@ -107,14 +107,14 @@ def probe_forever(record: ProbeRecord) -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
-    sockets = {socket.AF_INET: _echo_socket_v4(), socket.AF_INET6: _echo_socket_v6()}
+    asker_v4, asker_v6 = _echo_socket_v4(), _echo_socket_v6()
     targets = [_target(index, address) for index, address in enumerate(record.addresses)]
     due_ns = time.monotonic_ns()
     while True:
         for index, family, destination in targets:
-            _ask(record, sockets[family], index, family, destination)
-        _drain(record, sockets[socket.AF_INET], _ECHO_REPLY_V4)
-        _drain(record, sockets[socket.AF_INET6], _ECHO_REPLY_V6)
+            _ask(record, asker_v4 if family == socket.AF_INET else asker_v6, index, family, destination)
+        _drain(record, asker_v4, _ECHO_REPLY_V4)
+        _drain(record, asker_v6, _ECHO_REPLY_V6)
         due_ns += PROBE_INTERVAL_NS
         ahead_ns = due_ns - time.monotonic_ns()
         if ahead_ns > 0:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,6 +26,26 @@ from zcluster.lab.plan import HostPlan
 _LAST_DESCRIPTOR = 4096
 _GONE_WITHIN_S = 5.0
 RUN_DIRECTORY = Path("/run/zcluster")
+STATE_DIRECTORY = Path("/run/zcluster-state")
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Where a host's directories really lie: `run` in memory and wiped with the power, `state` on the disk."""
+
+    run: Path
+    state: Path
+
+    def make(self) -> None:
+        """Make both, empty or as they were. Raises LabError where a host's own /run would hide them."""
+        if self.run.resolve().is_relative_to("/run"):
+            raise LabError(f"{self.run} is in /run, which each host has for itself: set TMPDIR elsewhere")
+        for directory in (self.run, self.state):
+            directory.mkdir(parents=True, exist_ok=True)
+
+    def lose_power(self) -> None:
+        """Wipe what lies in memory."""
+        shutil.rmtree(self.run)
 
 
 class Program:
@@ -61,10 +83,11 @@ class Program:
 class Host:
     """A host that is powered on. Owned by the laboratory's first process; not for threads."""
 
-    def __init__(self, plan: HostPlan, run_directory: Path) -> None:
+    def __init__(self, plan: HostPlan, storage: Storage) -> None:
         self.plan = plan
         self.programs: list[Program] = []
-        self._run_directory = run_directory
+        storage.make()
+        self._storage = storage
         self._go_read, self._go_write = os.pipe()
         self._done_read, self._done_write = os.pipe()
         self.process = self._fork_holder()
@@ -145,12 +168,10 @@ class Host:
             signal.pause()
 
     def _mount_own_run(self) -> None:
-        if self._run_directory.is_relative_to("/run"):
-            return  # the laboratory itself lives there; commands inside need --socket
-        self._run_directory.mkdir(parents=True, exist_ok=True)
         namespaces.mount("tmpfs", Path("/run"), "tmpfs", namespaces.MS_NOSUID | namespaces.MS_NODEV)
-        RUN_DIRECTORY.mkdir()
-        namespaces.mount(str(self._run_directory), RUN_DIRECTORY, None, namespaces.MS_BIND)
+        for seen_as, lies_in in ((RUN_DIRECTORY, self._storage.run), (STATE_DIRECTORY, self._storage.state)):
+            seen_as.mkdir()
+            namespaces.mount(str(lies_in), seen_as, None, namespaces.MS_BIND)
 
     def _await(self, expected: bytes, what: str) -> None:
         if os.read(self._done_read, 1) != expected:

@@ -32,6 +32,7 @@ MS_PRIVATE = 0x4_0000
 PR_SET_PDEATHSIG = 1
 
 HOST_NAMESPACES = CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWNS
+WORLD_NAMESPACES = HOST_NAMESPACES | CLONE_NEWPID
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -91,9 +92,8 @@ def enter_private_world() -> None:
         LabError: this kernel or container allows no namespaces.
     """
     user, group = os.geteuid(), os.getegid()
-    flags = HOST_NAMESPACES | CLONE_NEWPID
     try:
-        unshare(flags if user == 0 else flags | CLONE_NEWUSER)
+        unshare(WORLD_NAMESPACES if user == 0 else WORLD_NAMESPACES | CLONE_NEWUSER)
         if user != 0:
             _become_root_inside(user, group)
         mount("none", Path("/"), None, MS_REC | MS_PRIVATE)

@@ -95,7 +95,7 @@ class Switchboard:
     def _set_port_state(self, host: str, networks: tuple[Network, ...], state: int) -> None:
         for network in networks:
             # By its full name: pyroute2 reads plain `state` as the interface's up or down.
-            self._netlink.brport("set", index=self._port(host, network), **{"IFLA_BRPORT_STATE": state})
+            self._netlink.brport("set", index=self._port(host, network), IFLA_BRPORT_STATE=state)
 
     def _port(self, host: str, network: Network) -> int:
         return self._ports[network.port(host)]

@@ -7,7 +7,7 @@ between. So a hand-over from A to B is one change of host in the order of time, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -90,7 +90,7 @@ def find_overlap(address: str, episodes: Sequence[Episode], holders: Sequence[st
 
 
 def judge(
-    sightings: Iterable[Sighting], holders: dict[str, Sequence[str]], in_flight_ns: int = IN_FLIGHT_NS
+    sightings: Iterable[Sighting], holders: Mapping[str, Sequence[str]], in_flight_ns: int = IN_FLIGHT_NS
 ) -> list[Overlap]:
     """Every address's first overlap. `holders`: by address, see `find_overlap`."""
     by_address: dict[str, list[Sighting]] = {}

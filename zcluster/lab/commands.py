@@ -1,0 +1,126 @@
+"""The `zcluster lab` commands: options and help; what they do is imported when they are called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+FAULT_NAMES = (
+    "kill-host",
+    "cut-service",
+    "cut-links",
+    "kill-daemon",
+    "stop-daemon",
+    "isolate",
+    "pause-host",
+    "switchover",
+    "power-all",
+)
+PRESETS = ("standard", "fast", "patient")
+
+_preset = click.option(
+    "--preset",
+    type=click.Choice(PRESETS),
+    default="standard",
+    show_default=True,
+    help="The cluster's timing.",
+)
+_keep = click.option("--keep", is_flag=True, help="Keep the directory with the logs and say where it is.")
+
+
+def _size(nodes: int, groups: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        command = click.option("--groups", type=click.IntRange(1, 20), default=groups, show_default=True)(
+            command
+        )
+        return click.option("--nodes", type=click.IntRange(3, 7), default=nodes, show_default=True)(command)
+
+    return decorate
+
+
+@click.group()
+def lab() -> None:
+    """Build a cluster of namespaces on this machine and break it."""
+
+
+@lab.command()
+@_preset
+@_keep
+@click.option("--plain", is_flag=True, help="Plain lines, also on a terminal.")
+def demo(preset: str, keep: bool, plain: bool) -> None:
+    """A narrated minute: three masters, one slave, and a host that dies."""
+    from zcluster.lab.demo import demo_plan, demo_work
+    from zcluster.lab.world import run_in_world
+
+    live = sys.stdout.isatty() and not plain
+    sys.exit(run_in_world(lambda where: demo_work(demo_plan(preset), where, live=live), keep=keep))
+
+
+@lab.command()
+@_size(5, 3)
+@_preset
+@_keep
+def up(nodes: int, groups: int, preset: str, keep: bool) -> None:
+    """Build a laboratory that stays until Ctrl-C, to be played with from other terminals."""
+    from zcluster.lab.plan import make_plan
+    from zcluster.lab.playground import up_work
+    from zcluster.lab.world import run_in_world
+
+    plan = make_plan(nodes, groups, preset)
+    sys.exit(run_in_world(lambda where: up_work(plan, where), keep=keep))
+
+
+@lab.command()
+def status() -> None:
+    """How the cluster of the running laboratory is, and who answers on the wire."""
+    from zcluster.lab.playground import ask_laboratory
+
+    sys.exit(ask_laboratory({"do": "status"}))
+
+
+@lab.command()
+@click.argument("fault", type=click.Choice(FAULT_NAMES))
+@click.argument("node", default="")
+def fault(fault: str, node: str) -> None:
+    """Break NODE (by default the holder of the first group) in the running laboratory, and mend it."""
+    from zcluster.lab.playground import ask_laboratory
+
+    sys.exit(ask_laboratory({"do": "fault", "fault": fault, "node": node}))
+
+
+@lab.command(context_settings={"ignore_unknown_options": True})
+@click.argument("node")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def shell(node: str, command: tuple[str, ...]) -> None:
+    """A shell, or COMMAND, inside NODE (or `client`) of the running laboratory."""
+    from zcluster.lab.shell import enter_host
+
+    sys.exit(enter_host(node, command))
+
+
+@lab.command()
+@_size(5, 3)
+@_preset
+@click.option("--fault", "fault_name", type=click.Choice(FAULT_NAMES), required=True)
+@click.option("--trials", type=click.IntRange(1, 1000), default=3, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="Repeats the choices that chance makes.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a trial.")
+@_keep
+def trial(
+    nodes: int, groups: int, preset: str, fault_name: str, trials: int, seed: int, as_json: bool, keep: bool
+) -> None:
+    """Repeat a fault in one laboratory: a line a trial, and a summary on standard error.
+
+    Exit status 1 if a trial could not be judged or an address was answered by two hosts at once.
+    """
+    from zcluster.lab.plan import make_plan
+    from zcluster.lab.trial import trial_work
+    from zcluster.lab.world import run_in_world
+
+    plan = make_plan(nodes, groups, preset)
+    sys.exit(
+        run_in_world(lambda where: trial_work(plan, fault_name, trials, seed, as_json, where), keep=keep)
+    )

@@ -1,0 +1,58 @@
+"""The cluster's file for the laboratory: the same text for every host, made from the plan.
+
+What must hold: it is a file like any operator's, read by the real daemon with nothing overridden; the hosts of
+the laboratory differ in their host names and addresses, as real ones do.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from zcluster.lab.host import RUN_DIRECTORY, STATE_DIRECTORY
+from zcluster.lab.plan import LENGTH_V4, LENGTH_V6, NETWORK_PREFIX, GroupPlan, Network, Plan
+
+_LINK_NAME = {Network.RING1: "ring1", Network.RING2: "ring2", Network.SERVICE: "service"}
+
+
+def cluster_file(plan: Plan, key_file: Path) -> str:
+    """The TOML text; see conf/example.toml for what each key means."""
+    # A node may hold two groups only where the groups could not otherwise survive what the cluster survives.
+    several = "true" if len(plan.groups) > plan.majority else "false"
+    head = f"""\
+[cluster]
+name = "laboratory"
+expected-nodes = {len(plan.nodes)}
+preset = "{plan.preset}"
+key-file = "{key_file}"
+state-dir = "{STATE_DIRECTORY}"
+run-dir = "{RUN_DIRECTORY}"
+several-groups-per-node = {several}
+"""
+    links = [_link(network) for network in Network]
+    groups = [_group(group, 100 * (len(plan.groups) - number)) for number, group in enumerate(plan.groups)]
+    return "\n".join([head, *links, *groups])
+
+
+def _link(network: Network) -> str:
+    third = NETWORK_PREFIX[network].rsplit(".", 1)[1]
+    return f"""\
+[[link]]
+name = "{_LINK_NAME[network]}"
+role = "{"service" if network is Network.SERVICE else "cluster"}"
+network = "{_network(network)}"
+multicast = "239.77.{third}.1"
+"""
+
+
+def _group(group: GroupPlan, priority: int) -> str:
+    return f"""\
+[[group]]
+name = "{group.name}"
+addresses = ["{group.address_v4}/{LENGTH_V4}", "{group.address_v6}/{LENGTH_V6}"]
+interface = "{_network(Network.SERVICE)}"
+priority = {priority}
+"""
+
+
+def _network(network: Network) -> str:
+    return f"{NETWORK_PREFIX[network]}.0/{LENGTH_V4}"

@@ -1,0 +1,227 @@
+"""The whole laboratory in one object: hosts with power, the daemon on each, the client and the observer.
+
+What must hold: every wait is bounded and says what it waited for. While something is being measured nobody
+but the client and the wire is asked, so that looking costs the daemons nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from zcluster.adapters.control_socket import FILE_NAME, ask
+from zcluster.config.keyfile import write_key
+from zcluster.errors import ControlSocketError, LabError
+from zcluster.lab.client import ProbeRecord, probe_forever
+from zcluster.lab.cluster_view import Ownership, Status, ask_status, complaints, ownership_of
+from zcluster.lab.configuration import cluster_file
+from zcluster.lab.host import Host, Program, Storage
+from zcluster.lab.network import Switchboard
+from zcluster.lab.observer import Observer
+from zcluster.lab.plan import CLIENT, HostPlan, Network, Plan
+from zcluster.lab.world import RUN
+
+DAEMON = "daemon"
+HOSTS_FILE = "hosts.json"  # name to process id inside the world, for `zcluster lab shell`
+FOUNDING_LIMIT_S = 20.0
+WELL_LIMIT_S = 20.0
+LOOK_EVERY_S = 0.02
+_ASK_EVERY_S = 0.1
+_ASK_LIMIT_S = 0.5
+_ANSWERING_MS = 100
+_LOG_TAIL_LINES = 15
+
+
+class Laboratory:
+    """Built and used by the first process of a world (`zcluster.lab.world`); one thread.
+
+    `daemon` is the command that runs on each host; without it, the real one.
+    """
+
+    def __init__(self, directory: Path, plan: Plan, daemon: Sequence[str] | None = None) -> None:
+        self.plan = plan
+        self.directory = directory
+        self.config_file = directory / "zcluster.toml"
+        self.hosts: dict[str, Host] = {}
+        self.switchboard = Switchboard()
+        self.observer = Observer(plan.floating)
+        self.probes = ProbeRecord(plan.floating)
+        self._daemon = daemon or [
+            sys.executable,
+            "-m",
+            "zcluster",
+            "run",
+            "--config",
+            str(self.config_file),
+        ]
+
+    def build(self) -> None:
+        """Lay the networks, power on every host, start every daemon and the client. Raises LabError."""
+        key_file = self.directory / "cluster.key"
+        write_key(key_file)
+        self.config_file.write_text(cluster_file(self.plan, key_file))
+        self.switchboard.build_bridges()
+        client = self._make_host(self.plan.client)
+        client.fork("client", lambda: probe_forever(self.probes))
+        for node in self.plan.nodes:
+            self.power_on(node.name)
+
+    def close(self) -> None:
+        """Let go of everything that is open; the processes end with the world."""
+        self.observer.close()
+        self.switchboard.close()
+
+    # Hosts
+
+    @property
+    def powered(self) -> list[str]:
+        """The nodes with power, in the order of the plan."""
+        return [node.name for node in self.plan.nodes if node.name in self.hosts]
+
+    def power_on(self, node: str) -> None:
+        """Give a host power: a new kernel state, its disk as it was, and the daemon."""
+        self._make_host(self._plan_of(node))
+        self.observer.listen(node)
+        self.start_daemon(node)
+
+    def cut_off(self, node: str) -> None:
+        """Kill every process of a host and silence its cables, at once."""
+        self.hosts[node].signal_all(signal.SIGKILL)
+        self.switchboard.mute(node, *Network)
+        self.switchboard.unplug(node, *Network)
+
+    def clear_away(self, node: str) -> None:
+        """Forget a host that was cut off: its kernel's state and what lay in its memory."""
+        self.observer.forget(node)
+        self.switchboard.forget(node)
+        self.hosts.pop(node).power_off()
+        self._storage(node).lose_power()
+
+    def start_daemon(self, node: str) -> Program:
+        """Start the daemon on a host, as its service manager would."""
+        log = self.log_of(node)
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        return self.hosts[node].start(DAEMON, self._daemon, log, environment)
+
+    def daemon_of(self, node: str) -> Program:
+        """The newest daemon of a host."""
+        return next(program for program in reversed(self.hosts[node].programs) if program.name == DAEMON)
+
+    def log_of(self, node: str) -> Path:
+        """Where the daemon of that node writes."""
+        return self.directory / f"{node}.log"
+
+    # What the daemons say
+
+    def statuses(self) -> dict[str, Status]:
+        """The status of every daemon that answers."""
+        asked = ((node, ask_status(self._storage(node).run, _ASK_LIMIT_S)) for node in self.powered)
+        return {node: status for node, status in asked if status is not None}
+
+    def ownership(self, group: str) -> Ownership:
+        """Who holds a group now, as the daemons say."""
+        return ownership_of(group, self.statuses())
+
+    def move(self, group: str, by: str, to: str = "") -> None:
+        """Ask the daemon of `by` for a switchover. Raises LabError when it is refused."""
+        try:
+            answer = ask(self._storage(by).run / FILE_NAME, {"ask": "move", "group": group, "to": to})
+        except ControlSocketError as error:
+            raise LabError(f"{by} could not be asked to move {group}: {error}") from error
+        if answer.get("ok") is not True:
+            raise LabError(f"{by} refused to move {group}: {answer.get('text') or answer.get('error')}")
+
+    # Waiting
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass; the observer's rings are read meanwhile."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _ASK_EVERY_S))
+            self.observer.collect()
+
+    def wait_for(
+        self, condition: Callable[[], bool], limit_s: float, what: str, every_s: float = LOOK_EVERY_S
+    ) -> None:
+        """Wait until `condition` holds. Raises LabError, naming `what`, when it does not within the limit."""
+        if not self.comes_true(condition, limit_s, every_s):
+            raise LabError(f"{what}: not within {limit_s:g} s")
+
+    def comes_true(
+        self, condition: Callable[[], bool], limit_s: float, every_s: float = LOOK_EVERY_S
+    ) -> bool:
+        """Whether `condition` comes to hold within the limit."""
+        until = time.monotonic() + limit_s
+        while True:
+            self.observer.collect()
+            if condition():
+                return True
+            if time.monotonic() > until:
+                return False
+            time.sleep(every_s)
+
+    def wait_until_well(self, limit_s: float = WELL_LIMIT_S) -> dict[str, Status]:
+        """Wait until every daemon with power agrees that all is well, and every address answers the client.
+
+        Returns the statuses that said so. Raises LabError with what is still wrong, and the logs' last lines.
+        """
+        until = time.monotonic() + limit_s
+        while True:
+            self.observer.collect()
+            statuses = self.statuses()
+            wrong = complaints(statuses, self.powered, [group.name for group in self.plan.groups])
+            wrong += [f"{address} does not answer" for address in self.silent_addresses()]
+            if not wrong:
+                return statuses
+            if time.monotonic() > until:
+                raise LabError(f"the cluster is not well after {limit_s:g} s: {'; '.join(wrong)}")
+            time.sleep(_ASK_EVERY_S)
+
+    def silent_addresses(self) -> list[str]:
+        """The floating addresses that do not answer the client steadily."""
+        return [
+            address for address in self.plan.floating if not self.probes.is_answering(address, _ANSWERING_MS)
+        ]
+
+    # Reading
+
+    def log_tails(self) -> str:
+        """The last lines of every daemon's log, for a failure's report."""
+        parts = []
+        for node in self.plan.nodes:
+            with contextlib.suppress(OSError):
+                lines = self.log_of(node.name).read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+                parts.append("\n".join([f"-- {node.name}", *lines]))
+        return "\n".join(parts)
+
+    def _make_host(self, plan: HostPlan) -> Host:
+        host = Host(plan, self._storage(plan.name))
+        self.switchboard.connect(plan, host.process)
+        host.configure()
+        self.hosts[plan.name] = host
+        record = {name: each.process for name, each in self.hosts.items()}
+        (self.directory / HOSTS_FILE).write_text(json.dumps(record))
+        return host
+
+    def _plan_of(self, name: str) -> HostPlan:
+        return next(host for host in self.plan.hosts if host.name == name)
+
+    def _storage(self, name: str) -> Storage:
+        return Storage(run=self.directory / RUN / name, state=self.directory / "state" / name)
+
+
+def check_node(lab: Laboratory, node: str) -> None:
+    """Raise LabError unless that node exists and has power."""
+    if node == CLIENT or node not in lab.hosts:
+        raise LabError(f"there is no node {node!r} with power: {', '.join(lab.powered)}")
+
+
+def holders_by_group(statuses: Mapping[str, Status], groups: Sequence[str]) -> dict[str, Ownership]:
+    """Every group's ownership, as the statuses say."""
+    return {group: ownership_of(group, statuses) for group in groups}

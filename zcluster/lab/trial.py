@@ -1,0 +1,264 @@
+"""`zcluster lab trial`: the same fault again and again, each trial judged from the client and from the wire.
+
+What must hold: a trial that could not be judged is never counted as a good one. The figures come from the
+client's probes (outage) and from the observer's sightings (two hosts at once), never from the daemons; they
+only say who holds what at which epoch.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from zcluster.errors import LabError
+from zcluster.lab.cluster_view import Ownership
+from zcluster.lab.faults import FAULTS, Fault, PowerAll
+from zcluster.lab.laboratory import FOUNDING_LIMIT_S, Laboratory, holders_by_group
+from zcluster.lab.plan import GroupPlan, Plan
+from zcluster.lab.verdict import judge
+
+MOVE_LIMIT_S = 10.0
+RETURN_LIMIT_S = 30.0
+_STEADY_MS = 100
+_NS_PER_MS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One trial's line. `outage_ms` is None if nothing moved and nothing was missed."""
+
+    fault: str
+    preset: str
+    group: str
+    source: str
+    target: str
+    outage_ms: float | None
+    answered_twice: bool
+    epoch: int
+
+    def line(self) -> str:
+        """As JSON, with the names that readers know."""
+        return json.dumps(
+            {
+                "fault": self.fault,
+                "preset": self.preset,
+                "group": self.group,
+                "from": self.source,
+                "to": self.target,
+                "outage_ms": self.outage_ms,
+                "answered_twice": self.answered_twice,
+                "epoch": self.epoch,
+            }
+        )
+
+    def words(self) -> str:
+        """As one line for a person."""
+        outage = "nothing missed" if self.outage_ms is None else f"{self.outage_ms:.0f} ms"
+        way = f"{self.source} -> {self.target}" if self.source != self.target else f"stayed on {self.source}"
+        twice = ", ANSWERED TWICE" if self.answered_twice else ""
+        return f"{self.fault} {self.group}: {outage}, {way}, epoch {self.epoch}{twice}"
+
+
+@dataclass(slots=True)
+class Trial:
+    """What is known of a trial while it runs. `problems` is why it cannot be counted as judged."""
+
+    lab: Laboratory
+    fault: Fault
+    group: GroupPlan
+    before: dict[str, Ownership]
+    since_ns: int = 0
+    # Per group, the ownerships that the daemons told of, in the order they were told.
+    told: dict[str, list[Ownership]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def listen_to_daemons(self) -> None:
+        """Note who holds what now, for the verdict."""
+        statuses = self.lab.statuses()
+        for name, ownership in holders_by_group(
+            statuses, [group.name for group in self.lab.plan.groups]
+        ).items():
+            self.told.setdefault(name, [self.before[name]]).append(ownership)
+
+    def holders(self, group: str) -> list[str]:
+        """The holders of a group in the order of their epochs."""
+        by_epoch = {item.epoch: item.holder for item in self.told.get(group, []) if item.holder}
+        return [by_epoch[epoch] for epoch in sorted(by_epoch)]
+
+
+def run_trials(lab: Laboratory, fault_name: str, count: int, seed: int, as_json: bool) -> int:
+    """Run `count` trials in a laboratory that has just been built; print a line each and a summary.
+
+    Returns the exit status: 1 if a trial could not be judged, or an address was answered twice.
+    """
+    lab.wait_until_well(FOUNDING_LIMIT_S)
+    results: list[Result] = []
+    is_good = True
+    for number in range(count):
+        group = lab.plan.groups[number % len(lab.plan.groups)]
+        result, trial = run_trial(lab, fault_name, group, Random(f"{seed}:{number}"))
+        results.append(result)
+        print(result.line() if as_json else result.words(), flush=True)
+        for text in [*trial.problems, *trial.notes]:
+            print(f"trial {number + 1}: {text}", file=sys.stderr, flush=True)
+        is_good = is_good and not trial.problems and not result.answered_twice
+        if trial.problems and number + 1 < count:
+            try:  # a trial may only begin where all is well
+                lab.wait_until_well()
+            except LabError as error:
+                print(f"stopped after {number + 1} of {count} trials: {error}", file=sys.stderr)
+                break
+    print(summary(fault_name, lab.plan, results), file=sys.stderr)
+    if not is_good:
+        print(lab.log_tails(), file=sys.stderr)
+    return 0 if is_good else 1
+
+
+def run_trial(lab: Laboratory, fault_name: str, group: GroupPlan, chance: Random) -> tuple[Result, Trial]:
+    """One trial where all is well: break, wait, mend, wait until all is well again, judge."""
+    before = holders_by_group(lab.statuses(), [each.name for each in lab.plan.groups])
+    fault = FAULTS[fault_name](lab, group.name, before[group.name].holder, chance)
+    trial = Trial(lab, fault, group, before)
+    lab.observer.start_over()
+    trial.since_ns = time.time_ns()
+    outage_ms: float | None = None
+    try:
+        if isinstance(fault, PowerAll):
+            outage_ms = _power_cut(trial, fault)
+        else:
+            _break_and_mend(trial)
+        lab.wait_until_well()
+        trial.listen_to_daemons()
+    except LabError as error:
+        trial.problems.append(str(error))
+        trial.listen_to_daemons()
+    if not isinstance(fault, PowerAll):
+        outage_ms = _outage_ms(trial)
+    return _result(trial, outage_ms), trial
+
+
+def summary(fault: str, plan: Plan, results: Iterable[Result]) -> str:
+    """One line about all trials."""
+    done = list(results)
+    outages = [result.outage_ms for result in done if result.outage_ms is not None]
+    figures = "no outage"
+    if outages:
+        figures = f"outage median {statistics.median(outages):.0f} ms, worst {max(outages):.0f} ms, in {len(outages)}"
+    twice = sum(result.answered_twice for result in done)
+    nodes, groups = len(plan.nodes), len(plan.groups)
+    return (
+        f"{fault}, {plan.preset}, {nodes} nodes, {groups} groups: {len(done)} trials, {figures}, "
+        f"answered twice in {twice}"
+    )
+
+
+def _break_and_mend(trial: Trial) -> None:
+    lab, fault = trial.lab, trial.fault
+    begin = time.monotonic()
+    fault.inject()
+    if fault.moves:
+        has_moved = lab.comes_true(lambda: _has_moved(trial), MOVE_LIMIT_S)
+        if not has_moved:
+            trial.problems.append(
+                f"{trial.group.name} did not move within {MOVE_LIMIT_S:g} s of {fault.name}"
+            )
+        trial.listen_to_daemons()
+    lab.wait(fault.hold_s - (time.monotonic() - begin))
+    fault.heal()
+
+
+def _has_moved(trial: Trial) -> bool:
+    """Whether another host than before answers for every address of the group, steadily."""
+    for address in trial.group.addresses:
+        latest = trial.lab.observer.latest(address)
+        if latest is None or latest.host == trial.fault.holder or latest.when_ns < trial.since_ns:
+            return False
+    return all(trial.lab.probes.is_answering(address, _STEADY_MS) for address in trial.group.addresses)
+
+
+def _power_cut(trial: Trial, fault: PowerAll) -> float:
+    """Returns how long after power returned the last address of all groups answered, in ms."""
+    lab = trial.lab
+    fault.inject()
+    lab.observer.start_over()
+    returned_ns = time.time_ns()
+    fault.heal()
+    lab.wait_for(
+        lambda: not lab.silent_addresses(), RETURN_LIMIT_S, "every group held again after the power cut"
+    )
+    answers = {address: lab.probes.first_answer_ns(address, returned_ns) for address in lab.plan.floating}
+    trial.listen_to_daemons()
+    fault.restore()
+    last_ns = max(when for when in answers.values() if when is not None)
+    return round((last_ns - returned_ns) / _NS_PER_MS, 1)
+
+
+def _outage_ms(trial: Trial) -> float | None:
+    """The longest gap of the group's addresses; of all addresses where nothing should have moved."""
+    lab = trial.lab
+    addresses = trial.group.addresses if trial.fault.moves else lab.plan.floating
+    gaps = [gap for address in addresses if (gap := lab.probes.outage(address, trial.since_ns)) is not None]
+    if any(not gap.is_over for gap in gaps):
+        trial.problems.append(f"an address of {trial.group.name} still does not answer")
+    return round(max(gap.length_ms for gap in gaps), 1) if gaps else None
+
+
+def _result(trial: Trial, outage_ms: float | None) -> Result:
+    lab, name = trial.lab, trial.group.name
+    after = trial.told[name][-1] if name in trial.told else trial.before[name]
+    try:
+        sightings = lab.observer.sightings()
+    except LabError as error:
+        trial.problems.append(str(error))
+        sightings = []
+    holders = {address: trial.holders(group.name) for group in lab.plan.groups for address in group.addresses}
+    overlaps = judge(sightings, holders)
+    trial.notes += [
+        f"{overlap.host} answered for {overlap.address} after {overlap.other} had begun to"
+        for overlap in overlaps
+    ]
+    trial.notes += _collateral(trial)
+    return Result(
+        fault=trial.fault.name,
+        preset=lab.plan.preset,
+        group=name,
+        source=trial.before[name].holder,
+        target=after.holder,
+        outage_ms=outage_ms,
+        answered_twice=bool(overlaps),
+        epoch=after.epoch,
+    )
+
+
+def _collateral(trial: Trial) -> list[str]:
+    """What happened to groups whose holder was not hit: nothing should have."""
+    notes = []
+    for group in trial.lab.plan.groups:
+        if trial.before[group.name].holder in trial.fault.hit:
+            continue
+        for address in group.addresses:
+            if (gap := trial.lab.probes.outage(address, trial.since_ns)) is not None:
+                notes.append(
+                    f"{address} of {group.name}, whose holder was not hit: {gap.length_ms:.0f} ms missed"
+                )
+    return notes
+
+
+def trial_work(plan: Plan, fault_name: str, count: int, seed: int, as_json: bool, directory: Path) -> int:
+    """The work of the world's first process: build, run the trials, let go."""
+    lab = Laboratory(directory, plan)
+    try:
+        lab.build()
+        return run_trials(lab, fault_name, count, seed, as_json)
+    except LabError:
+        print(lab.log_tails(), file=sys.stderr)
+        raise
+    finally:
+        lab.close()
