@@ -17,6 +17,8 @@ from zcluster.control import actions as act
 from zcluster.control import events as happened
 from zcluster.control.document import Durable, Settings
 from zcluster.control.events import Event
+from zcluster.control.lease import SENT_BEATS_KEPT
+from zcluster.control.messages import Claim
 from zcluster.control.units import GroupName
 from zcluster.simulator.checkers import Ownership, Violation
 from zcluster.simulator.disk import Disk
@@ -29,6 +31,7 @@ from zcluster.simulator.story import Story
 INBOX_EVENTS = 3000
 TICKS_AT_ONE_MS = 60
 TICK = happened.Tick()
+START_MS = 20.0
 NEVER = float("inf")
 
 
@@ -74,6 +77,7 @@ class Host:
         self.life = 0
         self.is_powered = True
         self.is_gone = False
+        self.starts_again = False
         self.incarnation = 0
         self.paused_until = 0.0
         self.stall: tuple[type[act.Action] | None, float, float] | None = None
@@ -87,7 +91,7 @@ class Host:
         self._tick_token = 0
         self._last_tick_ms = -1
         self._ticks = 0
-        self._counters: dict[GroupName, int] = {}
+        self._claimed: dict[int, tuple[Claim, ...]] = {}
         self._set_clock(1 + random.uniform(-0.002, 0.002), random.choice((0.0, random.uniform(0, 1e9))))
         groups = tuple(group.name for group in world.settings.groups)
         self.kernel = world.make_kernel(groups, random, self.rate)
@@ -141,6 +145,7 @@ class Host:
         self.paused_until = 0.0
         self.stall = None
         self._inbox.clear()
+        self._claimed.clear()
         self._rest = []
         self._tick_ms = NEVER
         self._tick_token += 1
@@ -168,6 +173,7 @@ class Host:
 
     def recover(self) -> None:
         """No fault is left: the disk writes, the kernel obeys, a process runs and its links and switch are well."""
+        self.starts_again = True
         self.refuses_until = self.disk.slow_until = self.disk.failing_until = 0.0
         self.wake()
         if self.core is None:
@@ -292,14 +298,20 @@ class Host:
     # -- actions
 
     def _send_beat(self, action: act.SendBeat) -> None:
+        claims = action.beat.report.claims
+        if claims:
+            self._claimed[action.beat.sequence] = claims
+            self._claimed.pop(action.beat.sequence - SENT_BEATS_KEPT, None)
         self.world.network.send(self.index, action.beat, self.world.now)
 
     def _arm(self, action: act.ArmGate) -> None:
-        self.kernel.arm(action.slot, action.groups, action.lease_ms, self.world.now)
+        if not self._refuses():
+            self.kernel.arm(action.slot, action.groups, action.lease_ms, self.world.now)
 
     def _point(self, action: act.PointGate) -> None:
-        self.kernel.point(action.group, action.slot, self._decided, self.world.now)
-        self._look(action.group)
+        if not self._refuses():
+            self.kernel.point(action.group, action.slot, self._decided, self.world.now)
+            self._look(action.group)
 
     def _open(self, action: act.OpenAddresses) -> None:
         if self._refuses():
@@ -307,7 +319,6 @@ class Host:
                 happened.Opened(action.group, action.counter, "the kernel refused (simulated)")
             )
             return
-        self._counters[action.group] = action.counter
         self.kernel.open(action.group, action.slot, self._decided, self.world.now)
         self._look(action.group)
         self._inbox.append(happened.Opened(action.group, action.counter))
@@ -344,6 +355,8 @@ class Host:
 
     def _exit(self, action: act.Exit) -> None:
         self.kill()
+        if self.starts_again:
+            self.world.at(self.world.now + START_MS, self.boot, None)
 
     # -- the kernel
 
@@ -371,11 +384,18 @@ class Host:
 
     def _look(self, group: GroupName) -> None:
         world = self.world
-        counter = self._counters.get(group, 0)
         until = self.kernel.answers_until(group)
+        counter = self._epoch(group)
         if world.ownership.answers(group, self.index, counter, self.incarnation, until, world.now):
             self._say(f"** answers for {group}, epoch {counter}")
             world.opened(group, self.index)
+
+    def _epoch(self, group: GroupName) -> int:
+        """The epoch that the kernel answers for: what the beat said whose slot the gate points at."""
+        for claim in self._claimed.get(self.kernel.slot(group), ()):
+            if claim.group == group:
+                return claim.counter
+        return 0
 
     def _say(self, text: str) -> None:
         if self.world.story is not None:

@@ -16,14 +16,14 @@ ADDRESS_LIFE_MS = 2000.0
 REMEMBERED_SLOTS = 96
 
 
-class SlotArmedTwice(Exception):
-    """The core armed a slot a second time, which could re-open an epoch that has ended."""
+class GateMisused(Exception):
+    """The core asked for what the gate's adapter refuses: it could re-open an epoch that has ended."""
 
 
 class Kernel:
     """The armed ring, its map and the addresses of one host. All times are true time in ms."""
 
-    __slots__ = ("_addresses", "_armed", "_map", "_newest", "_random", "rate")
+    __slots__ = ("_addresses", "_armed", "_floor", "_map", "_newest", "_random", "rate")
 
     def __init__(self, groups: tuple[GroupName, ...], random: Random, rate: float) -> None:
         self.rate = rate
@@ -32,20 +32,24 @@ class Kernel:
         self._map: dict[GroupName, int] = {}
         self._addresses: dict[GroupName, float] = {}
         self._newest = 0
+        self._floor: dict[GroupName, int] = {}
 
     def arm(self, slot: int, groups: tuple[GroupName, ...], lease_ms: int, now: float) -> None:
         """Put each group's element into the ring's set of this slot."""
         ends = now + lease_ms / self.rate - EARLY_MS * self._random.random()
+        self._newest = slot
         for group in groups:
             ring = self._armed[group]
             if slot in ring:
-                raise SlotArmedTwice(f"slot {slot} of {group}")
+                raise GateMisused(f"slot {slot} of {group} is armed twice")
             ring[slot] = ends
             if len(ring) > REMEMBERED_SLOTS:
                 self._armed[group] = {kept: end for kept, end in ring.items() if end > now}
 
     def point(self, group: GroupName, slot: int, decided: float, now: float) -> None:
         """Repoint the map. `decided` is when the core read its clock; the ring has no use for it."""
+        if slot <= self._floor.get(group, 0):
+            raise GateMisused(f"slot {slot} of {group} was armed before the addresses were closed")
         self._map[group] = slot
 
     def open(self, group: GroupName, slot: int, decided: float, now: float) -> None:
@@ -57,11 +61,11 @@ class Kernel:
         """Close the gate, then remove the addresses."""
         self._map.pop(group, None)
         self._addresses.pop(group, None)
+        self._floor[group] = self._newest
 
     def renew(self, group: GroupName, now: float) -> None:
-        """Prolong the addresses' own lifetime; an address that has ended does not come back."""
-        if self._addresses.get(group, 0.0) > now:
-            self._addresses[group] = now + ADDRESS_LIFE_MS
+        """Prolong the addresses' own lifetime; one that has ended meanwhile is put back (create and replace)."""
+        self._addresses[group] = now + ADDRESS_LIFE_MS
 
     def lose_gate(self) -> None:
         """Another tool flushed our rules, and they were installed anew: closed, nothing armed."""
@@ -70,13 +74,15 @@ class Kernel:
             ring.clear()
 
     def reset(self) -> None:
-        """The host lost power: nothing is left."""
+        """The host lost power, or a starting process closes what its predecessor left: nothing is left."""
         self.lose_gate()
+        self._newest = 0
+        self._floor.clear()
         self._addresses.clear()
 
-    def close_all(self) -> None:
-        """What a starting process does first with what its predecessor left."""
-        self.reset()
+    def slot(self, group: GroupName) -> int:
+        """The slot that the gate points at for this group; 0 when it is closed."""
+        return self._map.get(group, 0)
 
     def answers_until(self, group: GroupName) -> float:
         """True time until which this host answers for the group if nothing more is done; 0.0 when it does not."""
@@ -101,6 +107,7 @@ class RelativeKernel(Kernel):
         self._gate: dict[GroupName, float] = {}
 
     def point(self, group: GroupName, slot: int, decided: float, now: float) -> None:
+        super().point(group, slot, decided, now)
         left = self._left(group, slot, decided)
         if left > 0:
             self._gate[group] = now + left

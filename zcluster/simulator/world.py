@@ -18,7 +18,7 @@ from zcluster.control.units import GroupName
 from zcluster.simulator.checkers import Ownership, Violation
 from zcluster.simulator.faults import Faults
 from zcluster.simulator.host import CoreFactory, Host
-from zcluster.simulator.kernel import Kernel, SlotArmedTwice
+from zcluster.simulator.kernel import GateMisused, Kernel
 from zcluster.simulator.mix import Mix
 from zcluster.simulator.neighbours import Neighbours
 from zcluster.simulator.network import Network
@@ -103,8 +103,8 @@ class World:
             self._play()
         except Violation as broken:
             violation = str(broken)
-        except SlotArmedTwice as broken:
-            violation = f"RING: {broken}"
+        except GateMisused as broken:
+            violation = f"GATE: {broken}"
         except Exception:
             violation = "DEFECT: " + traceback.format_exc(limit=-6)
         if violation:
@@ -146,7 +146,7 @@ class World:
 
     def _watch(self) -> None:
         alive = sum(not host.is_gone for host in self.hosts)
-        self._recovery = Recovery(self.settings, self.ownership, alive, self.now)
+        self._recovery = Recovery(self.mix, self.ownership, alive, self.now)
         self.at(self.now + LOOK_EVERY_MS, self._look, self._recovery)
 
     def _look(self, recovery: Recovery) -> None:
