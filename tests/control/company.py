@@ -125,7 +125,7 @@ class Company:
         self.sequence[peer] += 1
         acks = {}
         if self.newest is not None and is_confirming:
-            pairs = ()
+            pairs: tuple[Pair, ...] = ()
             if peer in self.grants_to_us:
                 pairs = tuple(Pair(c.group, c.counter) for c in self.newest.report.claims)
             acks[self.name] = Ack(INCARNATION, self.newest.sequence, pairs)

@@ -37,8 +37,8 @@ def master() -> Company:
 def test_every_beat_is_armed_before_it_is_sent(master: Company) -> None:
     kinds = [(type(a), a) for _, a in master.log if isinstance(a, (ArmGate, SendBeat))]
     claimed = False
-    for (kind, action), (_, after) in itertools.pairwise(kinds):
-        if kind is ArmGate:
+    for (_, action), (_, after) in itertools.pairwise(kinds):
+        if isinstance(action, ArmGate):
             assert isinstance(after, SendBeat)
             assert after.beat.sequence == action.slot
             claimed = True

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from zcluster.control.timing import Timing
-from zcluster.control.units import GroupName, NodeName
+from zcluster.control.units import Ballot, GroupName, NodeName
 
 
 class Document(NamedTuple):
@@ -15,6 +15,26 @@ class Document(NamedTuple):
     cluster_id: str
     generation: int
     roster: tuple[NodeName, ...]
+
+
+class Acceptance(NamedTuple):
+    """What one voter has bound itself to for the document of `generation` (one after the one in force).
+
+    `accepted` is the ballot of `value`; (0, "") and None where nothing was accepted.
+    """
+
+    generation: int
+    promised: Ballot
+    accepted: Ballot
+    value: Document | None
+
+
+class Proposal(NamedTuple):
+    """Somebody wants to decide the document of `generation`: first a question (`value` None)."""
+
+    generation: int
+    ballot: Ballot
+    value: Document | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,8 +53,8 @@ TOLD_AGAIN_MS = 60_000
 class Node:
     """One node. `durable` is what the last start left on disk; `incarnation` is above every earlier one.
 
-    `links`: carrier of each link of the file. `make_voter` is the tests' door to a voter with a rule
-    removed.
+    `links`: carrier of each link of the file. `make_voter` and `make_peer` are the tests' doors to
+    parts with a rule removed.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Node:
         now_ms: int,
         version: str = "",
         make_voter: Callable[[int, int, int], Voter] = Voter,
+        make_peer: Callable[[Beat], Peer] = Peer,
     ) -> None:
         timing = settings.timing
         voter = make_voter(timing.grant_ms, now_ms + timing.abstain_ms, durable.ceiling)
@@ -77,6 +78,7 @@ class Node:
         self.registrar = Registrar(s)
         self.health = Health(s, links)
         self._macs = macs
+        self._make_peer = make_peer
         self.version = version
         self._acks: dict[NodeName, Ack] = {}
         self._report: Report | None = None
@@ -164,7 +166,7 @@ class Node:
             return
         peer = s.detector.peers.get(beat.node)
         if peer is None:
-            peer = s.detector.peers[beat.node] = Peer(beat)
+            peer = s.detector.peers[beat.node] = self._make_peer(beat)
         elif not peer.is_newer(beat):
             if peer.incarnation == beat.incarnation:
                 peer.note_link(beat.sequence, link, s.now_ms)
@@ -428,6 +430,8 @@ class Node:
         reasons = self.health.review()
         if s.state is NodeState.STARTING:
             reasons = ("starting", *reasons)
+        if self._stopping_ms:
+            reasons = ("stopping", *reasons)
         if not s.is_member:
             reasons = ("not admitted", *reasons)
         if reasons != s.unready:
@@ -476,7 +480,6 @@ class Node:
             return
         self._stopping_ms = s.now_ms
         self._advance_state()
-        s.unready = ("stopping",)
         taken: set[NodeName] = set()
         for tenure in list(self.holder.tenures.values()):
             candidates = [c for c in s.candidates((), without=s.name) if c.name not in taken]
