@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from zcluster.control.document import Document, Durable
+from zcluster.control.document import Acceptance, Document, Durable, Pin
+from zcluster.control.units import Ballot
 from zcluster.errors import StateFileError
 
 SCHEMA = "zcluster.durable/1"
@@ -89,15 +90,15 @@ def _sync_directory(directory: Path) -> None:
 
 def encode(durable: Durable) -> bytes:
     """One JSON object and a newline: {"schema", "body", "crc32" of the body's canonical JSON}."""
-    document = durable.document
     body = {
         "incarnation": durable.incarnation,
         "ceiling": durable.ceiling,
         "accepted_id": durable.accepted_id,
         "accepted_names": list(durable.accepted_names),
-        "document": None
-        if document is None
-        else [document.cluster_id, document.generation, *document.roster],
+        "document": durable.document,
+        "acceptance": durable.acceptance,
+        "acceptor_from": durable.acceptor_from,
+        "is_amnesiac": durable.is_amnesiac,
     }
     return (
         json.dumps({"schema": SCHEMA, "body": body, "crc32": _checksum(body)}, indent=1).encode("utf-8")
@@ -128,6 +129,9 @@ def decode(raw: bytes) -> Durable:
         accepted_id=_text(body.get("accepted_id", "")),
         accepted_names=tuple(_text(name) for name in body.get("accepted_names", ())),
         document=_document(body.get("document")),
+        acceptance=_acceptance(body.get("acceptance")),
+        acceptor_from=_count(body, "acceptor_from"),
+        is_amnesiac=body.get("is_amnesiac", False) is True,
     )
 
 
@@ -147,6 +151,36 @@ def _text(value: object) -> str:
 def _document(value: object) -> Document | None:
     if value is None:
         return None
-    if not isinstance(value, list) or len(value) < 3 or type(value[1]) is not int:
+    cluster_id, generation, roster, forgotten, pins, is_forced = _row(value, 6)
+    return Document(
+        _text(cluster_id),
+        _number(generation),
+        tuple(_text(name) for name in _row(roster)),
+        tuple(_text(name) for name in _row(forgotten)),
+        tuple(Pin(*(_text(part) for part in _row(pin, 2))) for pin in _row(pins)),
+        is_forced is True,
+    )
+
+
+def _acceptance(value: object) -> Acceptance | None:
+    if value is None:
+        return None
+    generation, promised, accepted, document = _row(value, 4)
+    return Acceptance(_number(generation), _ballot(promised), _ballot(accepted), _document(document))
+
+
+def _ballot(value: object) -> Ballot:
+    counter, node = _row(value, 2)
+    return Ballot(_number(counter), _text(node))
+
+
+def _row(value: object, width: int | None = None) -> list[object]:
+    if not isinstance(value, list) or (width is not None and len(value) != width):
         raise ValueError("the document is malformed")
-    return Document(_text(value[0]), value[1], tuple(_text(name) for name in value[2:]))
+    return value
+
+
+def _number(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError("a count is malformed")
+    return value

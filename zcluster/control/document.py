@@ -9,12 +9,26 @@ from zcluster.control.timing import Timing
 from zcluster.control.units import Ballot, GroupName, NodeName
 
 
+class Pin(NamedTuple):
+    """An operator's word: this group belongs on this node whenever the node stands ready."""
+
+    group: GroupName
+    node: NodeName
+
+
 class Document(NamedTuple):
-    """What a majority agreed on. `generation` only grows; `roster` is sorted."""
+    """What a majority agreed on. `generation` only grows; `roster` is sorted.
+
+    `forgotten`: members that were dead for long and lost their vote; they get it back when they return.
+    `is_forced`: an operator made this generation without a majority.
+    """
 
     cluster_id: str
     generation: int
     roster: tuple[NodeName, ...]
+    forgotten: tuple[NodeName, ...] = ()
+    pins: tuple[Pin, ...] = ()
+    is_forced: bool = False
 
 
 class Acceptance(NamedTuple):
@@ -66,6 +80,7 @@ class Settings:
     never_master: tuple[str, ...] = ()
     several_groups: bool = False
     failback: bool = False
+    forget_after_ms: int = 600_000
     digest: str = ""
 
 
@@ -75,6 +90,9 @@ class Durable:
 
     `ceiling`: every ballot counter that this node ever used is below or equal to it. `accepted`: the
     founding that this node agreed to, before it was complete. `incarnation`: that of the last start.
+    `acceptance`: what this voter bound itself to for the next document. `acceptor_from`: a node that
+    came without memory binds itself only for documents from this generation on. `is_amnesiac`: it does
+    not know yet which ballots it granted in the life that its disk forgot.
     """
 
     incarnation: int = 0
@@ -82,3 +100,6 @@ class Durable:
     accepted_id: str = ""
     accepted_names: tuple[NodeName, ...] = ()
     document: Document | None = None
+    acceptance: Acceptance | None = None
+    acceptor_from: int = 0
+    is_amnesiac: bool = False

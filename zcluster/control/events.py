@@ -107,6 +107,24 @@ class MoveAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class RosterAsked:
+    """An operator wants the roster changed: `verb` is "add", "remove" or "force" (the lost ones)."""
+
+    identity: str
+    verb: str
+    names: tuple[NodeName, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PinAsked:
+    """An operator wants `group` on `target` whenever it stands ready ("" ends the pin)."""
+
+    identity: str
+    group: GroupName
+    target: NodeName
+
+
+@dataclass(frozen=True, slots=True)
 class StopAsked:
     """This node shall hand over what it holds and end."""
 
@@ -132,6 +150,8 @@ Event = (
     | Stored
     | StoreFailed
     | MoveAsked
+    | RosterAsked
+    | PinAsked
     | StopAsked
     | HealthChanged
 )

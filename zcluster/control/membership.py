@@ -114,10 +114,15 @@ class Registrar:
     def _enter(self, document: Document, code: str) -> None:
         s = self._s
         if s.durable.document != document:
-            s.store(replace(s.durable, document=document))
+            came_empty = code == "joined" and not s.durable.accepted_id
+            acceptor_from = document.generation + 2 if came_empty else 0
+            s.store(
+                replace(s.durable, document=document, acceptor_from=acceptor_from, is_amnesiac=came_empty)
+            )
             return
         if s.stored.document == document:
             s.enact(document)
+            s.voter.is_amnesiac = s.stored.is_amnesiac
             self._show(None, None)
             text = f"{code} cluster {document.cluster_id} of {len(document.roster)} voters"
             s.tell("notice", code, text, cluster_id=document.cluster_id, roster=list(document.roster))

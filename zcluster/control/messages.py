@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from zcluster.control.document import Document
+from zcluster.control.document import Acceptance, Document, Proposal
 from zcluster.control.units import GroupName, NodeName, NodeState, Pair
 
 PROTOCOL_MAJOR = 1
@@ -83,7 +83,9 @@ class Report(NamedTuple):
     hardware addresses of the node, as "aa:bb:cc:dd:ee:ff". `document` is attached only while some peer
     is behind. `floor`: this voter may have granted, in an earlier life, any counter up to it, so it
     grants none of them again; holders below it take a higher ballot in time. `ceiling`: it grants none
-    above this either, before the disk knows of more.
+    above this either, before the disk knows of more. `stored_generation`: the document's, on disk.
+    `proposal`, `acceptance`: the change of the document that is under way. `is_amnesiac`: this member
+    came without memory and binds itself to no document before the next one.
     """
 
     cluster_id: str
@@ -101,6 +103,10 @@ class Report(NamedTuple):
     settings_digest: str
     floor: int
     ceiling: int
+    stored_generation: int = 0
+    proposal: Proposal | None = None
+    acceptance: Acceptance | None = None
+    is_amnesiac: bool = False
 
 
 class Beat(NamedTuple):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from zcluster.control.actions import Action, AnswerMove, Exit, SendBeat
+from zcluster.control.council import Council
 from zcluster.control.designation import may_hold, successor
 from zcluster.control.detector import Peer
 from zcluster.control.document import Durable, Settings
@@ -27,7 +28,9 @@ from zcluster.control.events import (
     LinkChanged,
     MoveAsked,
     Opened,
+    PinAsked,
     ReferenceSeen,
+    RosterAsked,
     StopAsked,
     Stored,
     StoreFailed,
@@ -48,6 +51,9 @@ RELINQUISH_PAUSE_MS = 60_000
 STOP_LIMIT_MS = 1500
 FAREWELL_BEATS = 3
 TOLD_AGAIN_MS = 60_000
+REASONS_SHOWN = 8
+REASON_CHARACTERS = 80
+ASKS_SHOWN = 16
 
 
 class Node:
@@ -76,6 +82,7 @@ class Node:
         self.seeker = Seeker(s)
         self.holder = Holder(s, self.seeker)
         self.registrar = Registrar(s)
+        self.council = Council(s)
         self.health = Health(s, links)
         self._macs = macs
         self._make_peer = make_peer
@@ -136,6 +143,7 @@ class Node:
             case Stored(number):
                 s.was_stored(number)
                 self.registrar.review()
+                self.council.stored()
             case StoreFailed(number, problem):
                 s.was_not_stored(number)
                 self._tell_once("alarm", "store-failed", f"could not write what must survive: {problem}")
@@ -143,6 +151,10 @@ class Node:
                 self.holder.gate_lost()
             case MoveAsked(identity, group, target):
                 self._on_move(identity, group, target)
+            case RosterAsked(identity, verb, names):
+                self.council.ask_roster(identity, verb, names, self._holders())
+            case PinAsked(identity, group, target):
+                self.council.ask_pin(identity, group, target)
             case StopAsked():
                 self._on_stop()
         if s.wants_beat:
@@ -200,7 +212,7 @@ class Node:
         if tenures:
             self.holder.yield_to(peer.name, claims)
         granted: list[Pair] = []
-        if s.is_member and peer.name in s.roster:
+        if s.is_member and peer.name in s.roster and not self._is_behind(peer):
             for pair in peer.pairs:
                 group, counter = pair
                 if group in tenures:
@@ -214,6 +226,17 @@ class Node:
         pairs = peer.pairs if len(granted) == len(peer.pairs) else tuple(granted)
         self._acks[peer.name] = Ack(peer.incarnation, peer.sequence, pairs)
 
+    def _is_behind(self, peer: Peer) -> bool:
+        """A voter that has a newer document on disk lets no older roster count on it."""
+        return peer.report.generation < self.council.stored_generation()
+
+    def _holders(self) -> frozenset[NodeName]:
+        s = self.situation
+        held = {p.name for p in s.detector.alive(s.now_ms) if p.report.claims}
+        if self.holder.tenures:
+            held.add(s.name)
+        return frozenset(held)
+
     def _on_report(self, peer: Peer, before: tuple[Claim, ...], was_same_life: bool) -> None:
         s = self.situation
         self.seeker.learn(peer, before, was_same_life)
@@ -221,6 +244,7 @@ class Node:
             if grant.is_live and peer.name in s.roster:
                 self.holder.outvoted_by(grant.group, grant.counter, grant.holder)
         self.registrar.review()
+        self.council.learn(peer)
         self._offer_document(peer)
         for ask in peer.report.asks:
             self._on_ask(ask)
@@ -247,6 +271,8 @@ class Node:
         self._advance_state()
         self._reserve_counters()
         self.registrar.review()
+        self.council.tick()
+        self._recall_floor()
         self.holder.tick()
         self._review_health()
         self._pursue()
@@ -269,6 +295,26 @@ class Node:
         if self.holder.tenures:
             wake_ms = min(wake_ms, self.holder.next_wake_ms())
         self._deadline_ms = max(wake_ms, self.situation.now_ms)
+
+    def _recall_floor(self) -> None:
+        """A member whose disk came empty learns from so many others that each majority it may have been
+        part of is among them, which counters it must not grant again.
+        """
+        s = self.situation
+        if not s.voter.is_amnesiac or not s.is_member:
+            return
+        others = [p for p in s.detector.alive(s.now_ms) if p.name in s.roster and p.hears_us]
+        if len(others) < len(s.roster) - s.quorum + 1:
+            return
+        counters = [s.voter.floor]
+        for peer in others:
+            counters.append(peer.report.floor)
+            counters += [grant.counter for grant in peer.report.grants]
+            counters += [claim.counter for claim in peer.report.claims]
+        s.voter.floor = max(counters)
+        s.voter.is_amnesiac = False
+        s.store(replace(s.durable, is_amnesiac=False))
+        s.is_report_stale = True
 
     def _forget_silent(self) -> None:
         """Do not acknowledge for ever what nobody sends any more."""
@@ -434,6 +480,7 @@ class Node:
             reasons = ("stopping", *reasons)
         if not s.is_member:
             reasons = ("not admitted", *reasons)
+        reasons = tuple(reason[:REASON_CHARACTERS] for reason in reasons[:REASONS_SHOWN])
         if reasons != s.unready:
             s.unready = reasons
             s.is_report_stale = True
@@ -501,6 +548,8 @@ class Node:
     def _on_move(self, identity: str, group: GroupName, target: NodeName) -> None:
         s = self.situation
         problem = self._move_problem(group, target)
+        if not problem and len(self._asks) >= ASKS_SHOWN:
+            problem = "too many moves are asked for at once; wait a second"
         if problem:
             s.out.append(AnswerMove(identity, False, problem))
             return
@@ -596,6 +645,10 @@ class Node:
             settings_digest=s.settings.digest,
             floor=s.voter.floor,
             ceiling=s.voter.ceiling,
+            stored_generation=self.council.stored_generation(),
+            proposal=self.council.proposal(),
+            acceptance=self.council.acceptance(),
+            is_amnesiac=self.council.is_amnesiac(),
         )
         if report != old:
             self._report = report

@@ -50,6 +50,7 @@ class Situation:
         self.out: list[Action] = []
         self.wants_beat = False
         self.is_report_stale = True
+        voter.is_amnesiac = durable.is_amnesiac
         self.enact(durable.document)
 
     def enact(self, document: Document | None) -> None:

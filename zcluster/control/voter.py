@@ -46,12 +46,14 @@ class Promise:
 class Voter:
     """Grants per group. `abstain_until_ms`: a process that just started grants nothing new before.
 
-    `floor`: the ceiling that this life found on disk. `ceiling`: the one on disk now.
+    `floor`: the ceiling that this life found on disk. `ceiling`: the one on disk now. `is_amnesiac`: the
+    disk came empty to a member, so it does not know its floor yet and grants nothing.
     """
 
     def __init__(self, grant_ms: int, abstain_until_ms: int, floor: int) -> None:
         self.floor = floor
         self.ceiling = floor
+        self.is_amnesiac = False
         # Times are rounded down to milliseconds: one more makes the promise never shorter than said.
         self._grant_ms = grant_ms + 1
         self._abstain_until_ms = abstain_until_ms
@@ -80,7 +82,7 @@ class Voter:
             is_same_life = promise.holder == holder and promise.incarnation == incarnation
             if promise.binds(now_ms) and not is_same_life:
                 return Vote.REFUSED
-        if not may_grant_new or now_ms < self._abstain_until_ms:
+        if not may_grant_new or self.is_amnesiac or now_ms < self._abstain_until_ms:
             return Vote.REFUSED
         if not self.floor < counter <= self.ceiling:
             return Vote.REFUSED

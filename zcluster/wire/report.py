@@ -18,14 +18,15 @@ from typing import NamedTuple, TypeVar
 
 import msgpack
 
-from zcluster.control.document import Document
+from zcluster.control.document import Acceptance, Document, Pin, Proposal
 from zcluster.control.messages import Ask, Claim, FoundingView, Grant, Release, Report
-from zcluster.control.units import NodeName, NodeState, Pair
+from zcluster.control.units import Ballot, NodeName, NodeState, Pair
 from zcluster.errors import BadMessage
 from zcluster.wire import bounds
 
 CLUSTER_ID, GENERATION, STATE, CLAIMS, GRANTS, RELEASES, ASKS = range(1, 8)
 UNREADY, MACS, FOUNDING, DOCUMENT, VERSION, SETTINGS_DIGEST, HEADS, FLOOR, CEILING = range(8, 17)
+STORED_GENERATION, PROPOSAL, ACCEPTANCE, IS_AMNESIAC = range(17, 21)
 
 COMPRESSION_LEVEL = 6
 HARDWARE_ADDRESS_BYTES = 6
@@ -72,6 +73,10 @@ def pack_slow(slow: Slow) -> bytes:
         HEADS: slow.heads,
         FLOOR: report.floor,
         CEILING: report.ceiling,
+        STORED_GENERATION: report.stored_generation,
+        PROPOSAL: report.proposal,
+        ACCEPTANCE: report.acceptance,
+        IS_AMNESIAC: report.is_amnesiac,
     }
     try:
         return zlib.compress(msgpack.packb(fields), COMPRESSION_LEVEL)
@@ -125,6 +130,10 @@ def _report(fields: dict[object, object]) -> Report:
         settings_digest=token(fields.get(SETTINGS_DIGEST), "settings digest"),
         floor=bounds.counter(fields.get(FLOOR), "floor"),
         ceiling=bounds.counter(fields.get(CEILING), "ceiling"),
+        stored_generation=bounds.counter(fields.get(STORED_GENERATION), "stored generation"),
+        proposal=_proposal(fields.get(PROPOSAL)),
+        acceptance=_acceptance(fields.get(ACCEPTANCE)),
+        is_amnesiac=bounds.flag(fields.get(IS_AMNESIAC), "amnesiac"),
     )
 
 
@@ -205,11 +214,43 @@ def _founding(value: object) -> FoundingView | None:
 def _document(value: object) -> Document | None:
     if value is None:
         return None
-    cluster_id, generation, roster = bounds.row(value, "document", 3)
+    cluster_id, generation, roster, forgotten, pins, is_forced = bounds.row(value, "document", 6)
     return Document(
         bounds.name_or_empty(cluster_id, "document"),
         bounds.counter(generation, "document"),
         bounds.names(roster, "document"),
+        bounds.names(forgotten, "document"),
+        _records(pins, "pin", bounds.MAX_GROUPS, 2, _pin),
+        bounds.flag(is_forced, "document"),
+    )
+
+
+def _pin(fields: list[object]) -> Pin:
+    group, node = fields
+    return Pin(bounds.name(group, "pin"), bounds.name(node, "pin"))
+
+
+def _ballot(value: object, field: str) -> Ballot:
+    count, node = bounds.row(value, field, 2)
+    return Ballot(bounds.counter(count, field), bounds.name_or_empty(node, field))
+
+
+def _proposal(value: object) -> Proposal | None:
+    if value is None:
+        return None
+    generation, ballot, document = bounds.row(value, "proposal", 3)
+    return Proposal(bounds.counter(generation, "proposal"), _ballot(ballot, "proposal"), _document(document))
+
+
+def _acceptance(value: object) -> Acceptance | None:
+    if value is None:
+        return None
+    generation, promised, accepted, document = bounds.row(value, "acceptance", 4)
+    return Acceptance(
+        bounds.counter(generation, "acceptance"),
+        _ballot(promised, "acceptance"),
+        _ballot(accepted, "acceptance"),
+        _document(document),
     )
 
 
