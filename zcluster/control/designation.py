@@ -1,18 +1,19 @@
 """Who should hold what: a pure, total function of what everybody can see.
 
 It orders claimants and names successors; it never decides a vote, so nodes with different views may
-answer differently without harm. Sticky: a holder keeps its group; a vacant group goes to its last holder
-if that one stands idle and ready, else to preferred slaves, else to slaves in order of their start.
+answer differently without harm. Sticky: a holder keeps its group; a vacant group goes to the node it is
+pinned to, else to its last holder if that one stands idle and ready, else away from the sites of the
+groups it should be apart from, else to preferred slaves, else to slaves in order of their start.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from zcluster.control.document import GroupSettings, Settings
+from zcluster.control.document import GroupSettings, Pin, Settings
 from zcluster.control.units import GroupName, NodeName
 
 
@@ -49,17 +50,28 @@ def matches(name: NodeName, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
+def may_carry(settings: Settings, name: NodeName) -> bool:
+    """Whether the file lets this node hold any group: no witness, not named as never-master."""
+    return not matches(name, settings.witnesses) and not matches(name, settings.never_master)
+
+
 def may_hold(settings: Settings, group: GroupSettings, name: NodeName) -> bool:
     """Whether the file lets this node hold this group at all."""
-    return matches(name, group.allowed) and not matches(name, settings.never_master)
+    return matches(name, group.allowed) and may_carry(settings, name)
+
+
+def site_of(settings: Settings, name: NodeName) -> str:
+    """The site of a node, "" where the file gives it none."""
+    for site in settings.sites:
+        if matches(name, site.nodes):
+            return site.name
+    return ""
 
 
 def slave_order(settings: Settings, candidates: Sequence[Candidate]) -> tuple[NodeName, ...]:
     """Ready nodes without a group, longest up first."""
     idle = [
-        (c.started, c.name)
-        for c in candidates
-        if c.is_ready and not c.holds and not matches(c.name, settings.never_master)
+        (c.started, c.name) for c in candidates if c.is_ready and not c.holds and may_carry(settings, c.name)
     ]
     return tuple(name for _, name in sorted(idle))
 
@@ -68,6 +80,7 @@ def designate(
     settings: Settings,
     candidates: Sequence[Candidate],
     vacant: Mapping[GroupName, NodeName],
+    pins: Sequence[Pin] = (),
 ) -> Designation:
     """Distribute the `vacant` groups (each with its last holder, "" where unknown) over the candidates.
 
@@ -75,41 +88,122 @@ def designate(
     groups, ready masters with the fewest groups follow.
     """
     slaves = slave_order(settings, candidates)
-    holders = _holder_order(candidates) if settings.several_groups else ()
+    busy = _holder_order(candidates) if settings.several_groups else ()
+    holders = {group: c.name for c in candidates for group in c.holds}
     groups = sorted((g for g in settings.groups if g.name in vacant), key=lambda g: (-g.priority, g.name))
     free = list(slaves)
     wanted: dict[GroupName, NodeName] = {}
     claimants: dict[GroupName, tuple[NodeName, ...]] = {}
     for turn, group in enumerate(groups):
-        fitting = [n for n in _by_preference(free, group, vacant[group.name]) if may_hold(settings, group, n)]
+        taste = _Taste(settings, group, vacant[group.name], pinned_to(pins, group.name), holders)
+        fitting = taste.sort(n for n in free if may_hold(settings, group, n))
         later = [n for n in _rotated(slaves, turn) if n not in fitting and may_hold(settings, group, n)]
-        several = [n for n in _rotated(holders, turn) if may_hold(settings, group, n)]
-        order = fitting + later + several
-        claimants[group.name] = tuple(order)
+        several = [n for n in _rotated(busy, turn) if may_hold(settings, group, n)]
+        claimants[group.name] = (*fitting, *later, *several)
         if fitting or several:
             chosen = (fitting or several)[0]
-            wanted[group.name] = chosen
+            wanted[group.name] = holders[group.name] = chosen
             if chosen in free:
                 free.remove(chosen)
     return Designation(claimants, slaves, wanted)
 
 
 def successor(
-    settings: Settings, group: GroupName, candidates: Sequence[Candidate], leaver: NodeName
+    settings: Settings,
+    group: GroupName,
+    candidates: Sequence[Candidate],
+    leaver: NodeName,
+    pins: Sequence[Pin] = (),
 ) -> NodeName:
     """Who should take one group that its holder is about to release; "" where nobody is ready."""
     others = [c for c in candidates if c.name != leaver]
-    order = designate(settings, others, {group: ""}).claimants.get(group, ())
+    order = designate(settings, others, {group: ""}, pins).claimants.get(group, ())
     return order[0] if order else ""
+
+
+def pinned_to(pins: Sequence[Pin], group: GroupName) -> NodeName:
+    """The node an operator pinned the group to, "" for none."""
+    return next((pin.node for pin in pins if pin.group == group), "")
+
+
+def better_home(
+    settings: Settings,
+    group: GroupSettings,
+    holder: NodeName,
+    candidates: Sequence[Candidate],
+    pins: Sequence[Pin],
+) -> NodeName:
+    """Where a held group should move although its holder is well: to its pinned node, or (only if the
+    file says failback) to a preferred one; "" where it should stay.
+    """
+    ready = [n for n in slave_order(settings, candidates) if may_hold(settings, group, n)]
+    pinned = pinned_to(pins, group.name)
+    if pinned:
+        return pinned if pinned != holder and pinned in ready else ""
+    if not settings.failback or not group.preferred or matches(holder, group.preferred):
+        return ""
+    return next((n for n in ready if matches(n, group.preferred)), "")
+
+
+def who_steps_aside(
+    settings: Settings, candidates: Sequence[Candidate], vacant: Sequence[GroupName]
+) -> tuple[NodeName, GroupName] | None:
+    """When nodes have run out: the holder of the least group, which should give it up for the most
+    important vacant one, and that vacant group; None where nobody should.
+    """
+    if settings.several_groups or slave_order(settings, candidates):
+        return None
+    rated = {group.name: (group.priority, group.name) for group in settings.groups}
+    groups = {group.name: group for group in settings.groups}
+    for wanted in sorted(vacant, key=lambda name: (-rated[name][0], name)):
+        able = [
+            (rated[c.holds[0]][0], c.holds[0], c.name)
+            for c in candidates
+            if c.is_ready
+            and len(c.holds) == 1
+            and c.holds[0] in rated
+            and rated[c.holds[0]][0] < rated[wanted][0]
+            and may_hold(settings, groups[wanted], c.name)
+        ]
+        if able:
+            return min(able)[2], wanted
+    return None
+
+
+class _Taste:
+    """The order in which one vacant group likes nodes."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        group: GroupSettings,
+        last: NodeName,
+        pinned: NodeName,
+        holders: Mapping[GroupName, NodeName],
+    ) -> None:
+        self._settings = settings
+        self._group = group
+        self._last = last
+        self._pinned = pinned
+        sites = {site_of(settings, holders[other]) for other in group.apart_from if other in holders}
+        self._avoided = sites - {""}
+
+    def sort(self, names: Iterable[NodeName]) -> list[NodeName]:
+        """Best first; equal ones keep their order."""
+        return sorted(names, key=self._distaste)
+
+    def _distaste(self, name: NodeName) -> tuple[bool, bool, bool, bool]:
+        return (
+            name != self._pinned,
+            name != self._last,
+            site_of(self._settings, name) in self._avoided,
+            not matches(name, self._group.preferred),
+        )
 
 
 def _holder_order(candidates: Sequence[Candidate]) -> tuple[NodeName, ...]:
     busy = [(len(c.holds), c.started, c.name) for c in candidates if c.is_ready and c.holds]
     return tuple(name for _, _, name in sorted(busy))
-
-
-def _by_preference(free: Sequence[NodeName], group: GroupSettings, last: NodeName) -> list[NodeName]:
-    return sorted(free, key=lambda n: (n != last, not matches(n, group.preferred)))
 
 
 def _rotated(names: Sequence[NodeName], turn: int) -> list[NodeName]:

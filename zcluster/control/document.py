@@ -51,9 +51,20 @@ class Proposal(NamedTuple):
     value: Document | None
 
 
+class Site(NamedTuple):
+    """A place whose nodes share their fate; `nodes` are patterns of names."""
+
+    name: str
+    nodes: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class GroupSettings:
-    """One group of the shared file. Higher `priority` keeps its holder when nodes run out."""
+    """One group of the shared file. Higher `priority` keeps its holder when nodes run out.
+
+    `allowed`, `preferred`: patterns of node names. `apart_from`: groups whose holders should stand at
+    another site.
+    """
 
     name: GroupName
     addresses: tuple[str, ...]
@@ -61,13 +72,16 @@ class GroupSettings:
     priority: int = 100
     allowed: tuple[str, ...] = ("*",)
     preferred: tuple[str, ...] = ()
+    apart_from: tuple[GroupName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the core needs of the shared file: the same value on every host.
 
-    `referenced_links` are the service links with reference addresses to ask.
+    `referenced_links` are the service links with reference addresses to ask. `witnesses`: patterns of
+    nodes that vote and never hold. `survivor_claims`: of two nodes without a witness, one may claim alone
+    (DESIGN 4.8).
     """
 
     cluster: str
@@ -78,6 +92,9 @@ class Settings:
     service_links: tuple[str, ...]
     referenced_links: tuple[str, ...] = ()
     never_master: tuple[str, ...] = ()
+    witnesses: tuple[str, ...] = ()
+    sites: tuple[Site, ...] = ()
+    survivor_claims: bool = False
     several_groups: bool = False
     failback: bool = False
     forget_after_ms: int = 600_000

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from zcluster.control.actions import Action, AnswerMove, Exit, SendBeat
 from zcluster.control.council import Council
-from zcluster.control.designation import may_hold, successor
+from zcluster.control.designation import better_home, may_carry, may_hold, successor, who_steps_aside
 from zcluster.control.detector import Peer
 from zcluster.control.document import Durable, Settings
 from zcluster.control.events import (
@@ -278,8 +278,9 @@ class Node:
         self._pursue()
         if self._stopping_ms:
             self._advance_stop()
-        elif len(self.holder.tenures) > 1:
-            self._relinquish()
+        elif self.holder.tenures:
+            self._tidy()
+            self._step_aside()
         if s.now_ms >= self._next_beat_ms:
             s.wants_beat = True
 
@@ -393,6 +394,7 @@ class Node:
         s = self.situation
         return (
             not s.unready
+            and may_carry(s.settings, s.name)
             and s.state in (NodeState.SLAVE, NodeState.MASTER)
             and (not self.holder.tenures or s.settings.several_groups)
             and not s.voter.is_abstaining(s.now_ms)
@@ -468,7 +470,7 @@ class Node:
     def _successor(self, group: GroupName) -> NodeName:
         s = self.situation
         candidates = s.candidates(self.holder.holds(), without=s.name)
-        return successor(s.settings, group, candidates, s.name)
+        return successor(s.settings, group, candidates, s.name, s.pins)
 
     def _review_health(self) -> None:
         """A holder that cannot serve gives its groups to ready nodes; a slave says why it is not ready."""
@@ -505,21 +507,58 @@ class Node:
         s.tell("warning", "health-release", text, group=group, successor=target)
         self.holder.release(self.holder.tenures[group], target, "health")
 
-    def _relinquish(self) -> None:
-        """A node with several groups gives one to a slave that stands ready, at most once a minute."""
+    def _tidy(self) -> None:
+        """Moves that nobody needs at once, to a named ready node, at most one a minute: a group to the
+        node it is pinned to or prefers; one of several groups to a slave that stands ready.
+        """
         s = self.situation
         if s.now_ms < self._relinquished_ms + RELINQUISH_PAUSE_MS:
             return
-        open_groups = [t.group for t in self.holder.tenures.values() if t.phase is Phase.HOLDING]
-        if len(open_groups) < 2:
-            return
+        held = [t.group for t in self.holder.tenures.values() if t.phase is Phase.HOLDING]
         candidates = [c for c in s.candidates((), without=s.name) if c.is_ready and not c.holds]
-        for group in sorted(open_groups, key=lambda g: (s.groups[g].priority, g)):
-            target = successor(s.settings, group, candidates, s.name)
+        if not candidates:
+            return
+        for group in held:
+            target = better_home(s.settings, s.groups[group], s.name, candidates, s.pins)
             if target:
-                self._relinquished_ms = s.now_ms
-                self.holder.release(self.holder.tenures[group], target, "relinquish")
+                self._give(group, target, "failback")
                 return
+        if len(held) < 2:
+            return
+        for group in sorted(held, key=lambda g: (s.groups[g].priority, g)):
+            target = successor(s.settings, group, candidates, s.name, s.pins)
+            if target:
+                self._give(group, target, "relinquish")
+                return
+
+    def _give(self, group: GroupName, target: NodeName, cause: str) -> None:
+        self._relinquished_ms = self.situation.now_ms
+        self.holder.release(self.holder.tenures[group], target, cause)
+
+    def _step_aside(self) -> None:
+        """Nodes have run out: the holder of the least important group gives it up for a vacant one of
+        higher priority. Only after two silences, so that every slave had its chance.
+        """
+        s = self.situation
+        if len(self.holder.tenures) != 1 or not s.hears_majority():
+            return
+        tenure = next(iter(self.holder.tenures.values()))
+        if tenure.phase is not Phase.HOLDING:
+            return
+        vacant = [
+            watch.group
+            for watch in self.seeker.suspects(self.holder.tenures)
+            if s.now_ms >= self.seeker.vacant_at_ms(watch) + 2 * s.timing.silence_ms
+        ]
+        if not vacant:
+            return
+        chosen = who_steps_aside(s.settings, s.candidates(self.holder.holds()), vacant)
+        if chosen is not None and chosen[0] == s.name:
+            text = (
+                f"{tenure.group} gives way to {chosen[1]}: nodes have run out and it has the higher priority"
+            )
+            s.tell("warning", "stepped-aside", text, group=tenure.group, wanted=chosen[1])
+            self.holder.release(tenure, "", "priority")
 
     def _on_stop(self) -> None:
         s = self.situation
@@ -530,7 +569,7 @@ class Node:
         taken: set[NodeName] = set()
         for tenure in list(self.holder.tenures.values()):
             candidates = [c for c in s.candidates((), without=s.name) if c.name not in taken]
-            target = successor(s.settings, tenure.group, candidates, s.name)
+            target = successor(s.settings, tenure.group, candidates, s.name, s.pins)
             taken.add(target)
             self.holder.release(tenure, target, "stop")
         s.wants_beat = s.wants_beat or not self.holder.tenures
@@ -573,7 +612,7 @@ class Node:
             return f"{group} has no holder now; it is claimed as soon as a ready node can"
         if not target:
             candidates = s.candidates(self.holder.holds(), without=holder)
-            if not successor(s.settings, group, candidates, holder):
+            if not successor(s.settings, group, candidates, holder, s.pins):
                 return f"no node stands ready to take {group} from {holder}; see zcluster status"
             return ""
         if target == holder:

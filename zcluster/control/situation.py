@@ -8,7 +8,7 @@ from __future__ import annotations
 from zcluster.control.actions import Action, StoreDurable, Tell
 from zcluster.control.designation import Candidate
 from zcluster.control.detector import Detector, Peer
-from zcluster.control.document import Document, Durable, GroupSettings, Settings
+from zcluster.control.document import Document, Durable, GroupSettings, Pin, Settings
 from zcluster.control.lease import SentBeats
 from zcluster.control.units import GroupName, NodeName, NodeState, majority
 from zcluster.control.voter import Voter
@@ -64,6 +64,11 @@ class Situation:
     def cluster_id(self) -> str:
         """The founded cluster's id, "" before the founding."""
         return self.document.cluster_id if self.document else ""
+
+    @property
+    def pins(self) -> tuple[Pin, ...]:
+        """What operators pinned."""
+        return self.document.pins if self.document else ()
 
     @property
     def is_member(self) -> bool:

@@ -210,7 +210,7 @@ class Seeker:
         self, groups: Mapping[GroupName, NodeName], own_holds: tuple[GroupName, ...]
     ) -> Designation:
         """Who should claim these vacant groups."""
-        return designate(self._s.settings, self._s.candidates(own_holds), groups)
+        return designate(self._s.settings, self._s.candidates(own_holds), groups, self._s.pins)
 
     def suspects(self, held: Mapping[GroupName, object]) -> list[Watch]:
         """Groups not ours that are vacant, or whose holder has been silent long enough to ask about."""
