@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from zcluster.control.actions import AskReference
+from zcluster.control.designation import may_carry
 from zcluster.control.situation import Situation
 from zcluster.control.units import LinkName
 
@@ -37,7 +38,7 @@ class Health:
 
     def reference_seen(self, link: LinkName) -> None:
         """A reference address answered."""
-        self._reference_ms[link] = self._s.now_ms
+        self._reference_ms[link] = self._s.reference_ms = self._s.now_ms
 
     def changed(self, subject: str, problem: str) -> None:
         """Something else broke or came back."""
@@ -49,11 +50,13 @@ class Health:
     def review(self) -> tuple[str, ...]:
         """Every reason why this node is not ready, in a stable order."""
         s = self._s
-        if s.settings.referenced_links and s.now_ms >= self._asked_ms + REFERENCE_INTERVAL_MS:
+        subjects = [f"{subject}: {text}" for subject, text in sorted(self._subjects.items())]
+        interval_ms = 2 * s.timing.beat_ms if s.is_pair else REFERENCE_INTERVAL_MS
+        if s.settings.referenced_links and s.now_ms >= self._asked_ms + interval_ms:
             self._asked_ms = s.now_ms
             s.out.append(AskReference())
         problems = []
-        for link in s.settings.service_links:
+        for link in s.settings.service_links if may_carry(s.settings, s.name) else ():
             if not self.links.get(link, False):
                 problems.append(f"{link}: no carrier")
             elif link in s.settings.referenced_links:
@@ -62,8 +65,7 @@ class Health:
                     problems.append(f"{link}: no reference answers")
             elif self._is_deaf(link):
                 problems.append(f"{link}: hears nobody, other links do")
-        problems.extend(f"{subject}: {text}" for subject, text in sorted(self._subjects.items()))
-        self.problems = tuple(problems)
+        self.problems = (*problems, *subjects)
         return self.problems
 
     def _is_deaf(self, link: LinkName) -> bool:

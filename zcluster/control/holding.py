@@ -17,6 +17,7 @@ from zcluster.control.actions import (
     PointGate,
     RenewAddresses,
 )
+from zcluster.control.detector import Peer
 from zcluster.control.messages import Ack, Claim, Release
 from zcluster.control.ownership import ARMED_PHASES, OPEN_PHASES, UNOPENED_PHASES, Cause, Phase, Tenure
 from zcluster.control.situation import Situation
@@ -91,7 +92,7 @@ class Holder:
         s = self._s
         if voter not in tenure.votes:
             tenure.votes[voter] = s.now_ms - tenure.claimed_ms
-        newest = tenure.lease.newest_majority(s.roster, s.quorum)
+        newest = tenure.lease.newest_majority(s.roster, s.lease_quorum())
         if newest <= tenure.slot:
             return
         sent_ms = s.sent.sent_ms(newest)
@@ -109,6 +110,9 @@ class Holder:
                 self.advance_probing(tenure)
             case Phase.HOLDING:
                 self._s.out.append(PointGate(tenure.group, tenure.slot))
+            case Phase.LAPSED if self._s.is_pair:
+                # The other one may have opened it meanwhile: ask the network first, as for a new claim.
+                self.close(tenure, "", "lapsed")
             case Phase.LAPSED:
                 self._reopen(tenure)
             case _:
@@ -142,7 +146,14 @@ class Holder:
             return False
         watch.seen_counter = counter
         tenure = Tenure(
-            watch.group, counter, s.sequence + 1, s.now_ms, from_node, why, needs_probe=not watch.is_clean
+            watch.group,
+            s.name,
+            counter,
+            s.sequence + 1,
+            s.now_ms,
+            from_node,
+            why,
+            needs_probe=not watch.is_clean or (s.is_pair and not why.startswith("released")),
         )
         tenure.facts = facts
         self.tenures[watch.group] = tenure
@@ -185,9 +196,21 @@ class Holder:
         able = 1
         for peer in s.detector.alive(s.now_ms):
             ack = peer.acks.get(s.name)
-            if peer.name in s.roster and ack is not None and pair in ack.pairs:
-                able += peer.report.ceiling >= counter
-        return able >= s.quorum
+            if peer.name not in s.roster or ack is None or peer.report.ceiling < counter:
+                continue
+            able += pair in ack.pairs or _outgrown(peer, tenure) is not None
+        return able >= s.lease_quorum()
+
+    def _outgrown_to(self, tenure: Tenure) -> int:
+        """The highest counter that a living voter will not go below for this group: its floor, or what it
+        granted to somebody who has given up.
+        """
+        s = self._s
+        highest = self._highest_floor()
+        for peer in s.detector.alive(s.now_ms):
+            if peer.name in s.roster:
+                highest = max(highest, _outgrown(peer, tenure) or 0)
+        return highest
 
     def withdraw(self, tenure: Tenure, pause_ms: int) -> None:
         """End a claim that was never opened; the next beat omits it."""
@@ -209,12 +232,20 @@ class Holder:
         """A peer lists groups with higher ballots than ours: a loser withdraws at once."""
         for claim in claims:
             tenure = self.tenures.get(claim.group)
-            if tenure is None or (claim.counter, rival) <= (tenure.counter, self._s.name):
+            if tenure is None:
+                continue
+            if (claim.counter, rival) <= (tenure.counter, self._s.name):
+                if self._s.is_pair and claim.is_open and tenure.phase in UNOPENED_PHASES:
+                    self.withdraw(tenure, self._s.timing.silence_ms)
                 continue
             if tenure.phase is Phase.CLAIMING or (claim.is_open and tenure.phase in UNOPENED_PHASES):
                 self.withdraw(tenure, self._s.timing.claim_limit_ms)
-            elif claim.is_open and tenure.phase is Phase.LAPSED:
+            elif claim.is_open and self._may_be_superseded(tenure):
                 self._superseded(tenure, rival, claim.counter)
+
+    def _may_be_superseded(self, tenure: Tenure) -> bool:
+        """An epoch that ran out; of a pair, also one that both opened while they could not talk."""
+        return tenure.phase is Phase.LAPSED or (self._s.is_pair and tenure.phase is Phase.HOLDING)
 
     def outvoted_by(self, group: GroupName, counter: int, holder: NodeName) -> None:
         """Some voter is bound to a higher ballot than our claim."""
@@ -452,8 +483,8 @@ class Holder:
         if s.now_ms >= tenure.renewed_ms + ADDRESS_RENEWAL_MS:
             tenure.renewed_ms = s.now_ms
             s.out.append(RenewAddresses(tenure.group))
-        floor = self._highest_floor()
-        if floor >= tenure.counter and tenure.lease.is_granted(s.roster, s.quorum):
+        floor = self._outgrown_to(tenure)
+        if floor >= tenure.counter and tenure.lease.is_granted(s.roster, s.lease_quorum()):
             self._exchange_ballot(tenure, floor)
 
     def next_wake_ms(self) -> int:
@@ -486,7 +517,10 @@ class Holder:
         if tenure is not None and tenure.phase is Phase.HOLDING and s.now_ms > tenure.opened_ms + SETTLING_MS:
             owner = self._owner_of(mac) or "a stranger"
             text = f"{group}: {owner} ({mac}) also uses the address that we hold"
-            if self._conflict(group, mac, "address-conflict", text):
+            is_news = self._conflict(group, mac, "address-conflict", text)
+            if s.is_pair and self._owner_of(mac):
+                self.close(tenure, "", "conflict")
+            elif is_news:
                 s.out.append(Announce(group))
 
     def _owner_of(self, mac: str) -> NodeName:
@@ -517,3 +551,12 @@ class Holder:
     def pairs(self) -> tuple[Pair, ...]:
         """What the beats list, as pairs."""
         return tuple(Pair(tenure.group, tenure.counter) for tenure in self.tenures.values())
+
+
+def _outgrown(peer: Peer, tenure: Tenure) -> int | None:
+    """The counter above ours that this voter granted to another ballot, which no longer binds it."""
+    for grant in peer.report.grants:
+        if grant.group == tenure.group and grant.counter >= tenure.counter and not grant.is_live:
+            is_ours = grant.holder == tenure.owner and grant.counter == tenure.counter
+            return None if is_ours else grant.counter
+    return None

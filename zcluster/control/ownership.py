@@ -82,6 +82,7 @@ class Tenure:
         "lease_end_ms",
         "needs_probe",
         "opened_ms",
+        "owner",
         "phase",
         "release_cause",
         "renewed_ms",
@@ -95,6 +96,7 @@ class Tenure:
     def __init__(
         self,
         group: GroupName,
+        owner: NodeName,
         counter: int,
         first_sequence: int,
         now_ms: int,
@@ -103,6 +105,7 @@ class Tenure:
         needs_probe: bool,
     ) -> None:
         self.group = group
+        self.owner = owner
         self.counter = counter
         self.lease = Lease(first_sequence)
         self.phase = Phase.CLAIMING

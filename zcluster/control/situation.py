@@ -14,6 +14,7 @@ from zcluster.control.units import GroupName, NodeName, NodeState, majority
 from zcluster.control.voter import Voter
 
 CEILING_RESERVE = 64
+REFERENCE_FRESH_BEATS = 5
 
 
 class Situation:
@@ -42,6 +43,7 @@ class Situation:
         self.document: Document | None = durable.document
         self.roster: frozenset[NodeName] = frozenset()
         self.quorum = 1
+        self.reference_ms = now_ms - REFERENCE_FRESH_BEATS * settings.timing.beat_ms
         self.durable = durable
         self.stored = durable
         self._store_number = 0
@@ -75,10 +77,32 @@ class Situation:
         """Whether this node may vote."""
         return self.name in self.roster
 
+    @property
+    def is_pair(self) -> bool:
+        """Two voters, and the file lets a survivor claim alone (DESIGN 4.8)."""
+        return self.settings.survivor_claims and len(self.roster) == 2
+
+    def may_act_alone(self) -> bool:
+        """One of a pair: whether a reference address answered within the last beats."""
+        limit_ms = REFERENCE_FRESH_BEATS * self.timing.beat_ms
+        return self.is_pair and self.now_ms - self.reference_ms <= limit_ms
+
+    def lease_quorum(self) -> int:
+        """How many voters must acknowledge what this node holds. One of a pair goes on alone as long as
+        it reaches its references; whether the other one does too, only the probes tell.
+        """
+        return 1 if self.may_act_alone() else self.quorum
+
     def hears_majority(self) -> bool:
-        """Whether a majority of the roster, this node included, talks with it both ways."""
+        """Whether a majority of the roster, this node included, talks with it both ways; one of a pair
+        also when the other is silent and the references answer.
+        """
         if not self.is_member:
             return False
+        if self.may_act_alone() and not any(
+            self.detector.is_alive(name, self.now_ms) for name in self.roster if name != self.name
+        ):
+            return True
         both_ways = sum(1 for p in self.detector.alive(self.now_ms) if p.hears_us and p.name in self.roster)
         return both_ways + 1 >= self.quorum
 
