@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from zcluster.control.document import Acceptance, Document, Durable, Pin
+from zcluster.control.document import Acceptance, Document, Durable, Handover, Held, LongGrant, Pin
 from zcluster.control.units import Ballot
 from zcluster.errors import StateFileError
 
@@ -99,6 +99,8 @@ def encode(durable: Durable) -> bytes:
         "acceptance": durable.acceptance,
         "acceptor_from": durable.acceptor_from,
         "is_amnesiac": durable.is_amnesiac,
+        "long_grants": durable.long_grants,
+        "handover": durable.handover,
     }
     return (
         json.dumps({"schema": SCHEMA, "body": body, "crc32": _checksum(body)}, indent=1).encode("utf-8")
@@ -132,6 +134,8 @@ def decode(raw: bytes) -> Durable:
         acceptance=_acceptance(body.get("acceptance")),
         acceptor_from=_count(body, "acceptor_from"),
         is_amnesiac=body.get("is_amnesiac", False) is True,
+        long_grants=tuple(_long_grant(grant) for grant in _row(body.get("long_grants", []))),
+        handover=_handover(body.get("handover")),
     )
 
 
@@ -184,3 +188,20 @@ def _number(value: object) -> int:
     if type(value) is not int or value < 0:
         raise ValueError("a count is malformed")
     return value
+
+
+def _long_grant(value: object) -> LongGrant:
+    group, counter, holder, incarnation = _row(value, 4)
+    return LongGrant(_text(group), _number(counter), _text(holder), _number(incarnation))
+
+
+def _handover(value: object) -> Handover | None:
+    if value is None:
+        return None
+    incarnation, until_ms, held = _row(value, 3)
+    pairs = tuple(_row(pair, 2) for pair in _row(held))
+    return Handover(
+        _number(incarnation),
+        _number(until_ms),
+        tuple(Held(_text(group), _number(counter)) for group, counter in pairs),
+    )

@@ -78,9 +78,12 @@ class Announce:
 
 @dataclass(frozen=True, slots=True)
 class RenewAddresses:
-    """Prolong the addresses' own lifetime, the second layer below the gate."""
+    """Prolong the addresses' own lifetime, the second layer below the gate: to `lifetime_ms`, or to the
+    usual two seconds where that is 0. An address that ran out is put back.
+    """
 
     group: GroupName
+    lifetime_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,11 @@ class AnswerMove:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """Everything is handed over or closed: end the process."""
+    """Everything is handed over or closed: end the process. With `keeps_open` the kernel's rules and the
+    addresses stay as they are, for the next life.
+    """
+
+    keeps_open: bool = False
 
 
 Action = (

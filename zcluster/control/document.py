@@ -101,6 +101,32 @@ class Settings:
     digest: str = ""
 
 
+class LongGrant(NamedTuple):
+    """A promise of LONG_GRANT_MS to a holder whose daemon restarts on purpose."""
+
+    group: GroupName
+    counter: int
+    holder: NodeName
+    incarnation: int
+
+
+class Held(NamedTuple):
+    """One group with open addresses, and its ballot's counter."""
+
+    group: GroupName
+    counter: int
+
+
+class Handover(NamedTuple):
+    """What a life left open on purpose. `until_ms`: the end of its long lease on the host's monotonic
+    clock, which goes on across a restart of the process; the shell drops a handover of another boot.
+    """
+
+    incarnation: int
+    until_ms: int
+    held: tuple[Held, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Durable:
     """What a node remembers over power cuts: nothing here is on the takeover path.
@@ -109,7 +135,8 @@ class Durable:
     founding that this node agreed to, before it was complete. `incarnation`: that of the last start.
     `acceptance`: what this voter bound itself to for the next document. `acceptor_from`: a node that
     came without memory binds itself only for documents from this generation on. `is_amnesiac`: it does
-    not know yet which ballots it granted in the life that its disk forgot.
+    not know yet which ballots it granted in the life that its disk forgot. `long_grants`: promises that
+    outlive a restart of this voter. `handover`: what the last life left open for the next one.
     """
 
     incarnation: int = 0
@@ -120,3 +147,5 @@ class Durable:
     acceptance: Acceptance | None = None
     acceptor_from: int = 0
     is_amnesiac: bool = False
+    long_grants: tuple[LongGrant, ...] = ()
+    handover: Handover | None = None

@@ -125,6 +125,13 @@ class PinAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class RestartAsked:
+    """The daemon shall be restarted on purpose: hand everything to its next life, so nothing moves."""
+
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopAsked:
     """This node shall hand over what it holds and end."""
 
@@ -152,6 +159,7 @@ Event = (
     | MoveAsked
     | RosterAsked
     | PinAsked
+    | RestartAsked
     | StopAsked
     | HealthChanged
 )

@@ -18,6 +18,7 @@ from zcluster.control.actions import (
     RenewAddresses,
 )
 from zcluster.control.detector import Peer
+from zcluster.control.lease import slot_of
 from zcluster.control.messages import Ack, Claim, Release
 from zcluster.control.ownership import ARMED_PHASES, OPEN_PHASES, UNOPENED_PHASES, Cause, Phase, Tenure
 from zcluster.control.situation import Situation
@@ -67,13 +68,21 @@ class Holder:
         """Before the beat of this sequence leaves."""
         armed = tuple(group for group, tenure in self.tenures.items() if tenure.phase in ARMED_PHASES)
         if armed:
-            self._s.out.append(ArmGate(sequence, armed, self._s.timing.lease_ms))
+            self._s.out.append(ArmGate(slot_of(sequence), armed, self._s.timing.lease_ms))
 
     def vote_for_own(self, sequence: int) -> None:
         """The own beat was sent: this node is one of its voters."""
         s = self._s
         for tenure in list(self.tenures.values()):
-            vote = s.voter.hear(s.name, s.incarnation, tenure.group, tenure.counter, s.now_ms)
+            vote = s.voter.hear(
+                s.name,
+                s.incarnation,
+                tenure.group,
+                tenure.counter,
+                s.now_ms,
+                True,
+                tenure.long_lease is not None,
+            )
             if vote is not Vote.REFUSED:
                 self._acknowledged_by(tenure, s.name, sequence)
 
@@ -99,17 +108,20 @@ class Holder:
         if sent_ms is None or sent_ms + s.timing.lease_ms <= s.now_ms:
             return
         tenure.slot = newest
+        before_ms = tenure.lease_end_ms
         tenure.lease_end_ms = sent_ms + s.timing.lease_ms
-        self._renewed(tenure)
+        self._renewed(tenure, before_ms)
 
-    def _renewed(self, tenure: Tenure) -> None:
+    def _renewed(self, tenure: Tenure, before_ms: int) -> None:
         match tenure.phase:
             case Phase.CLAIMING:
                 tenure.change(Cause.MAJORITY)
                 tenure.won_ms = self._s.now_ms
                 self.advance_probing(tenure)
+            case Phase.HOLDING if tenure.long_slot:
+                tenure.lease_end_ms = before_ms
             case Phase.HOLDING:
-                self._s.out.append(PointGate(tenure.group, tenure.slot))
+                self._s.out.append(PointGate(tenure.group, slot_of(tenure.slot)))
             case Phase.LAPSED if self._s.is_pair:
                 # The other one may have opened it meanwhile: ask the network first, as for a new claim.
                 self.close(tenure, "", "lapsed")
@@ -121,7 +133,7 @@ class Holder:
     def _reopen(self, tenure: Tenure) -> None:
         s = self._s
         tenure.change(Cause.RENEWED)
-        s.out.append(PointGate(tenure.group, tenure.slot))
+        s.out.append(PointGate(tenure.group, slot_of(tenure.slot)))
         s.out.append(RenewAddresses(tenure.group))
         s.out.append(Announce(tenure.group))
         s.is_report_stale = True
@@ -135,7 +147,32 @@ class Holder:
             closed_ms=s.now_ms - tenure.lapsed_ms,
         )
 
+    def resume(self, group: GroupName, counter: int, lease_end_ms: int) -> None:
+        """Go on holding what the last life left open on purpose."""
+        s = self._s
+        watch = self._seeker.watches[group]
+        tenure = Tenure(group, s.name, counter, 1, s.now_ms, s.name, "planned restart", needs_probe=False)
+        tenure.phase = Phase.HOLDING
+        tenure.lease_end_ms = lease_end_ms
+        tenure.won_ms = tenure.opened_ms = tenure.renewed_ms = s.now_ms
+        self.tenures[group] = tenure
+        watch.seen_counter = watch.opened_counter = counter
+        watch.last_holder = s.name
+        watch.is_known = True
+        s.is_report_stale = True
+
     # ---- claiming
+
+    def shorten(self, tenure: Tenure) -> None:
+        """Back from a long lease to the usual one, before any usual beat replaces the long grants."""
+        s = self._s
+        tenure.long_lease = None
+        if not tenure.long_slot:
+            return
+        tenure.long_slot = 0
+        sent_ms = s.sent.sent_ms(tenure.slot)
+        tenure.lease_end_ms = s.now_ms if sent_ms is None else sent_ms + s.timing.lease_ms
+        s.out.append(PointGate(tenure.group, slot_of(tenure.slot)))
 
     def claim(self, watch: Watch, from_node: NodeName, why: str, facts: dict[str, object]) -> bool:
         """Claim a vacant group in the next beat; false while the disk holds no counter for it."""
@@ -321,7 +358,7 @@ class Holder:
     def _open(self, tenure: Tenure) -> None:
         tenure.change(Cause.QUIET)
         tenure.facts["quiet_ms"] = self._s.now_ms - tenure.claimed_ms
-        self._s.out.append(OpenAddresses(tenure.group, tenure.counter, tenure.slot))
+        self._s.out.append(OpenAddresses(tenure.group, tenure.counter, slot_of(tenure.slot)))
 
     def opened(self, group: GroupName, counter: int, problem: str) -> None:
         """The kernel's answer to `OpenAddresses`."""
@@ -341,7 +378,7 @@ class Holder:
         watch = self._seeker.watches[group]
         watch.last_holder = s.name
         watch.is_known = True
-        s.out.append(PointGate(group, tenure.slot))
+        s.out.append(PointGate(group, slot_of(tenure.slot)))
         self._tell_takeover(tenure)
 
     def _tell_takeover(self, tenure: Tenure) -> None:
@@ -484,7 +521,11 @@ class Holder:
             tenure.renewed_ms = s.now_ms
             s.out.append(RenewAddresses(tenure.group))
         floor = self._outgrown_to(tenure)
-        if floor >= tenure.counter and tenure.lease.is_granted(s.roster, s.lease_quorum()):
+        if (
+            floor >= tenure.counter
+            and tenure.long_lease is None
+            and tenure.lease.is_granted(s.roster, s.lease_quorum())
+        ):
             self._exchange_ballot(tenure, floor)
 
     def next_wake_ms(self) -> int:

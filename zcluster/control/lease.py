@@ -11,6 +11,19 @@ from collections.abc import Collection
 from zcluster.control.units import NodeName
 
 SENT_BEATS_KEPT = 256
+LONG_SLOT = 1 << 31
+
+
+def slot_of(sequence: int) -> int:
+    """The gate's slot of one beat. The upper half of the numbers is for long leases; at 50 beats a second
+    the lower half lasts more than a year, and its first elements have run out by then.
+    """
+    return sequence % LONG_SLOT
+
+
+def long_slot_of(sequence: int) -> int:
+    """The slot of the long element that is armed beside the usual one of the same beat."""
+    return LONG_SLOT | slot_of(sequence)
 
 
 class SentBeats:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from zcluster.control.document import Document
 from zcluster.control.messages import FoundingView
 from zcluster.control.situation import Situation
+from zcluster.control.timing import LONG_GRANT_MS
 from zcluster.control.units import NodeName
 
 
@@ -123,6 +124,8 @@ class Registrar:
         if s.stored.document == document:
             s.enact(document)
             s.voter.is_amnesiac = s.stored.is_amnesiac
+            if s.voter.is_amnesiac:
+                s.voter.abstain_longer(s.now_ms + LONG_GRANT_MS + s.timing.margin_ms)
             self._show(None, None)
             text = f"{code} cluster {document.cluster_id} of {len(document.roster)} voters"
             s.tell("notice", code, text, cluster_id=document.cluster_id, roster=list(document.roster))

@@ -22,12 +22,14 @@ class Ack(NamedTuple):
     """What a node says of the newest beat that it processed from one peer.
 
     It names incarnation, sequence and pairs: only the pairs that this voter granted for that very beat.
-    It is the vote and the renewal; without pairs it only says "I hear you".
+    It is the vote and the renewal; without pairs it only says "I hear you". `is_long`: the long grant
+    that the beat asked for is on this voter's disk.
     """
 
     incarnation: int
     sequence: int
     pairs: tuple[Pair, ...]
+    is_long: bool = False
 
 
 class Claim(NamedTuple):
@@ -85,7 +87,9 @@ class Report(NamedTuple):
     grants none of them again; holders below it take a higher ballot in time. `ceiling`: it grants none
     above this either, before the disk knows of more. `stored_generation`: the document's, on disk.
     `proposal`, `acceptance`: the change of the document that is under way. `is_amnesiac`: this member
-    came without memory and binds itself to no document before the next one.
+    came without memory and binds itself to no document before the next one. `asks_long`: the sender is
+    about to restart its daemon and wants long grants for what it holds. `continues`: the incarnation whose
+    holdings this one took over in such a restart, 0 for none.
     """
 
     cluster_id: str
@@ -107,6 +111,8 @@ class Report(NamedTuple):
     proposal: Proposal | None = None
     acceptance: Acceptance | None = None
     is_amnesiac: bool = False
+    asks_long: bool = False
+    continues: int = 0
 
 
 class Beat(NamedTuple):

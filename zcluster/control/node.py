@@ -30,6 +30,7 @@ from zcluster.control.events import (
     Opened,
     PinAsked,
     ReferenceSeen,
+    RestartAsked,
     RosterAsked,
     StopAsked,
     Stored,
@@ -41,6 +42,7 @@ from zcluster.control.holding import Holder
 from zcluster.control.membership import Registrar
 from zcluster.control.messages import Ack, Ask, Beat, Claim, Report
 from zcluster.control.ownership import OPEN_PHASES, Phase
+from zcluster.control.restart import Restart
 from zcluster.control.situation import CEILING_RESERVE, Situation
 from zcluster.control.takeover import FAR_MS, Seeker, Watch
 from zcluster.control.units import GroupName, LinkName, NodeName, NodeState, Pair
@@ -59,6 +61,7 @@ ASKS_SHOWN = 16
 class Node:
     """One node. `durable` is what the last start left on disk; `incarnation` is above every earlier one.
 
+    `durable.handover`, if any, is of this boot, and the shell has already taken it off the disk.
     `links`: carrier of each link of the file. `make_voter` and `make_peer` are the tests' doors to
     parts with a rule removed.
     """
@@ -83,6 +86,7 @@ class Node:
         self.holder = Holder(s, self.seeker)
         self.registrar = Registrar(s)
         self.council = Council(s)
+        self.restart = Restart(s, self.holder)
         self.health = Health(s, links)
         self._macs = macs
         self._make_peer = make_peer
@@ -100,6 +104,7 @@ class Node:
         self._told_ms: dict[str, int] = {}
         self._claim_wake_ms = FAR_MS
         self._is_plan_stale = True
+        self.restart.resume()
         self._reserve_counters()
         self._first_actions = s.out
 
@@ -144,6 +149,7 @@ class Node:
                 s.was_stored(number)
                 self.registrar.review()
                 self.council.stored()
+                self.restart.stored(number)
             case StoreFailed(number, problem):
                 s.was_not_stored(number)
                 self._tell_once("alarm", "store-failed", f"could not write what must survive: {problem}")
@@ -155,6 +161,8 @@ class Node:
                 self.council.ask_roster(identity, verb, names, self._holders())
             case PinAsked(identity, group, target):
                 self.council.ask_pin(identity, group, target)
+            case RestartAsked(identity):
+                self.restart.ask(identity)
             case StopAsked():
                 self._on_stop()
         if s.wants_beat:
@@ -190,6 +198,8 @@ class Node:
         if is_new_report:
             peer.report = report
             peer.pairs = tuple([Pair(claim.group, claim.counter) for claim in report.claims])
+            if report.continues and not was_same_life:
+                s.voter.continue_holder(peer.name, report.continues, peer.incarnation)
             s.voter.omit(peer.name, peer.incarnation, report.claims, s.now_ms)
         ack = beat.acks.get(s.name)
         hears_us = ack is not None and ack.incarnation == s.incarnation
@@ -202,6 +212,7 @@ class Node:
             self._acks[peer.name] = Ack(beat.incarnation, beat.sequence, ())
         if hears_us and ack is not None and ack.pairs and peer.name in s.roster:
             self.holder.acknowledged(peer.name, ack)
+            self.restart.acknowledged(peer.name, ack)
         if is_new_report:
             self._is_plan_stale = True
             self._on_report(peer, before, was_same_life)
@@ -212,19 +223,26 @@ class Node:
         if tenures:
             self.holder.yield_to(peer.name, claims)
         granted: list[Pair] = []
+        asks_long = peer.report.asks_long
         if s.is_member and peer.name in s.roster and not self._is_behind(peer):
             for pair in peer.pairs:
                 group, counter = pair
                 if group in tenures:
                     continue
-                vote = s.voter.hear(peer.name, peer.incarnation, group, counter, s.now_ms, peer.hears_us)
+                vote = s.voter.hear(
+                    peer.name, peer.incarnation, group, counter, s.now_ms, peer.hears_us, asks_long
+                )
                 if vote is Vote.REFUSED:
                     continue
                 granted.append(pair)
                 if vote is Vote.GRANTED:
                     s.wants_beat = True
-        pairs = peer.pairs if len(granted) == len(peer.pairs) else tuple(granted)
-        self._acks[peer.name] = Ack(peer.incarnation, peer.sequence, pairs)
+        is_whole = len(granted) == len(peer.pairs)
+        pairs = peer.pairs if is_whole else tuple(granted)
+        is_long = asks_long and is_whole and self.restart.vote_long(peer)
+        if s.durable.long_grants and not asks_long:
+            self.restart.forget_long(peer)
+        self._acks[peer.name] = Ack(peer.incarnation, peer.sequence, pairs, is_long)
 
     def _is_behind(self, peer: Peer) -> bool:
         """A voter that has a newer document on disk lets no older roster count on it."""
@@ -274,6 +292,7 @@ class Node:
         self.council.tick()
         self._recall_floor()
         self.holder.tick()
+        self.restart.tick()
         self._review_health()
         self._pursue()
         if self._stopping_ms:
@@ -395,6 +414,7 @@ class Node:
         return (
             not s.unready
             and may_carry(s.settings, s.name)
+            and not self.restart.is_asking
             and s.state in (NodeState.SLAVE, NodeState.MASTER)
             and (not self.holder.tenures or s.settings.several_groups)
             and not s.voter.is_abstaining(s.now_ms)
@@ -651,6 +671,7 @@ class Node:
         sequence = s.sequence
         self._next_beat_ms = s.now_ms + s.timing.beat_ms
         self.holder.arm(sequence)
+        self.restart.arm(sequence)
         s.sent.record(sequence, s.now_ms)
         s.out.append(SendBeat(Beat(s.name, s.incarnation, sequence, self._acks.copy(), self._make_report())))
         if self.holder.tenures and s.is_member:
@@ -688,6 +709,8 @@ class Node:
             proposal=self.council.proposal(),
             acceptance=self.council.acceptance(),
             is_amnesiac=self.council.is_amnesiac(),
+            asks_long=self.restart.is_asking,
+            continues=self.restart.continues,
         )
         if report != old:
             self._report = report

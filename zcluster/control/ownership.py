@@ -80,6 +80,8 @@ class Tenure:
         "lapsed_ms",
         "lease",
         "lease_end_ms",
+        "long_lease",
+        "long_slot",
         "needs_probe",
         "opened_ms",
         "owner",
@@ -116,6 +118,8 @@ class Tenure:
         self.won_ms = self.opened_ms = self.lapsed_ms = 0
         self.lease_end_ms = self.renewed_ms = self.close_retry_ms = 0
         self.slot = 0
+        self.long_lease: Lease | None = None
+        self.long_slot = 0
         self.successor: NodeName = ""
         self.release_cause = ""
         self.votes: dict[NodeName, int] = {}

@@ -121,12 +121,15 @@ class Situation:
         """Something for the story."""
         self.out.append(Tell(level, code, text, facts))
 
-    def store(self, durable: Durable) -> None:
-        """Have this written; it counts when the shell says that it is on disk."""
+    def store(self, durable: Durable) -> int:
+        """Have this written; it counts when the shell says that it is on disk. Returns the number that
+        `Stored` will name.
+        """
         self.durable = durable
         self._store_number += 1
         self._storing[self._store_number] = durable
         self.out.append(StoreDurable(self._store_number, durable))
+        return self._store_number
 
     def is_storing(self) -> bool:
         """Whether something is on its way to the disk."""

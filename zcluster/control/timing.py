@@ -14,6 +14,8 @@ from types import MappingProxyType
 DRIFT_PER_MILLE = 2
 SCHEDULER_TICK_MS = 4
 SEND_QUEUE_MS = 2
+LONG_GRANT_MS = 3000
+LONG_LEASE_MS = 2800
 
 
 @dataclass(frozen=True, slots=True)

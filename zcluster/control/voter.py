@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from enum import Enum, auto
 
 from zcluster.control.messages import Claim, Grant
+from zcluster.control.timing import LONG_GRANT_MS
 from zcluster.control.units import Ballot, GroupName, NodeName
 
 NEVER_MS = -(1 << 60)
@@ -69,14 +70,16 @@ class Voter:
         counter: int,
         now_ms: int,
         may_grant_new: bool = True,
+        keeps_longer: bool = False,
     ) -> Vote:
         """Vote on one pair of a beat just processed. `may_grant_new` is false for a peer that does not
-        hear us: a vote that cannot arrive would only bind us.
+        hear us: a vote that cannot arrive would only bind us. `keeps_longer`: the beat asks for long
+        grants, so a long promise given already does not shrink.
         """
         promise = self._promises.get(group)
         if promise is not None:
             if promise.counter == counter and promise.holder == holder and promise.incarnation == incarnation:
-                return self._renew(promise, now_ms)
+                return self._renew(promise, now_ms, keeps_longer)
             if (counter, holder) <= (promise.counter, promise.holder):
                 return Vote.REFUSED
             is_same_life = promise.holder == holder and promise.incarnation == incarnation
@@ -90,13 +93,35 @@ class Voter:
         self._grants_stale_ms = now_ms
         return Vote.GRANTED
 
-    def _renew(self, promise: Promise, now_ms: int) -> Vote:
+    def _renew(self, promise: Promise, now_ms: int, keeps_longer: bool) -> Vote:
         if promise.is_released:
             return Vote.REFUSED
         if promise.until_ms <= now_ms:
             self._grants_stale_ms = now_ms
-        promise.until_ms = now_ms + self._grant_ms
+        until_ms = now_ms + self._grant_ms
+        promise.until_ms = max(promise.until_ms, until_ms) if keeps_longer else until_ms
         return Vote.RENEWED
+
+    def promise_long(self, group: GroupName, now_ms: int) -> None:
+        """The promise just renewed is on disk as a long one."""
+        self._promises[group].until_ms = now_ms + LONG_GRANT_MS + 1
+
+    def restore(
+        self, group: GroupName, counter: int, holder: NodeName, incarnation: int, until_ms: int
+    ) -> None:
+        """A promise of a former life that still binds, known from disk."""
+        self._promises[group] = Promise(counter, holder, incarnation, until_ms)
+        self._grants_stale_ms = NEVER_MS
+
+    def continue_holder(self, holder: NodeName, before: int, incarnation: int) -> None:
+        """The holder's daemon restarted on purpose: its next life holds what the last one held."""
+        for promise in self._promises.values():
+            if promise.holder == holder and promise.incarnation == before:
+                promise.incarnation = incarnation
+
+    def abstain_longer(self, until_ms: int) -> None:
+        """A member without memory may have given a long grant."""
+        self._abstain_until_ms = max(self._abstain_until_ms, until_ms)
 
     def omit(self, holder: NodeName, incarnation: int, claims: Iterable[Claim], now_ms: int) -> None:
         """The newest beat of (holder, incarnation) lists only `claims`: what it omits is released."""

@@ -93,7 +93,7 @@ def _write(beat: Beat) -> _Written:
     bounds.name(beat.node, "node")
     bounds.incarnation(beat.incarnation, "incarnation")
     bounds.sequence(beat.sequence, "sequence")
-    heads = tuple(Head(peer, ack.incarnation, ack.pairs) for peer, ack in beat.acks.items())
+    heads = tuple(Head(peer, ack.incarnation, ack.pairs, ack.is_long) for peer, ack in beat.acks.items())
     data = _packed(beat.report, heads, bounds.MAX_REASONS, bounds.MAX_REASON_CHARACTERS)
     room = bounds.MAX_PAYLOAD_BYTES - FAST_BYTES - len(beat.node) - NUMBER_BYTES * len(heads)
     if len(data) > room:

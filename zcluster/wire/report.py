@@ -26,7 +26,7 @@ from zcluster.wire import bounds
 
 CLUSTER_ID, GENERATION, STATE, CLAIMS, GRANTS, RELEASES, ASKS = range(1, 8)
 UNREADY, MACS, FOUNDING, DOCUMENT, VERSION, SETTINGS_DIGEST, HEADS, FLOOR, CEILING = range(8, 17)
-STORED_GENERATION, PROPOSAL, ACCEPTANCE, IS_AMNESIAC = range(17, 21)
+STORED_GENERATION, PROPOSAL, ACCEPTANCE, IS_AMNESIAC, ASKS_LONG, CONTINUES = range(17, 23)
 
 COMPRESSION_LEVEL = 6
 HARDWARE_ADDRESS_BYTES = 6
@@ -44,6 +44,7 @@ class Head(NamedTuple):
     peer: NodeName
     incarnation: int
     pairs: tuple[Pair, ...]
+    is_long: bool
 
 
 class Slow(NamedTuple):
@@ -77,6 +78,8 @@ def pack_slow(slow: Slow) -> bytes:
         PROPOSAL: report.proposal,
         ACCEPTANCE: report.acceptance,
         IS_AMNESIAC: report.is_amnesiac,
+        ASKS_LONG: report.asks_long,
+        CONTINUES: report.continues,
     }
     try:
         return zlib.compress(msgpack.packb(fields), COMPRESSION_LEVEL)
@@ -134,6 +137,8 @@ def _report(fields: dict[object, object]) -> Report:
         proposal=_proposal(fields.get(PROPOSAL)),
         acceptance=_acceptance(fields.get(ACCEPTANCE)),
         is_amnesiac=bounds.flag(fields.get(IS_AMNESIAC), "amnesiac"),
+        asks_long=bounds.flag(fields.get(ASKS_LONG), "asks long"),
+        continues=bounds.incarnation(fields.get(CONTINUES), "continues"),
     )
 
 
@@ -255,10 +260,15 @@ def _acceptance(value: object) -> Acceptance | None:
 
 
 def _heads(value: object) -> tuple[Head, ...]:
-    rows = [bounds.row(each, "ack", 3) for each in bounds.items(value, "acks", bounds.MAX_NODES)]
+    rows = [bounds.row(each, "ack", 4) for each in bounds.items(value, "acks", bounds.MAX_NODES)]
     heads = tuple(
-        Head(bounds.name(peer, "ack"), bounds.incarnation(incarnation, "ack"), bounds.pairs(pairs, "ack"))
-        for peer, incarnation, pairs in rows
+        Head(
+            bounds.name(peer, "ack"),
+            bounds.incarnation(incarnation, "ack"),
+            bounds.pairs(pairs, "ack"),
+            bounds.flag(is_long, "ack"),
+        )
+        for peer, incarnation, pairs, is_long in rows
     )
     if len({head.peer for head in heads}) != len(heads):
         raise BadMessage("acks: a peer stands twice")
