@@ -81,9 +81,9 @@ def _acked(written: _Written, beat: Beat) -> list[int] | None:
     if beat.report is not written.report or len(acks) != len(written.heads):
         return None
     acked = []
-    for peer, incarnation, pairs in written.heads:
+    for peer, incarnation, pairs, is_long in written.heads:
         ack = acks.get(peer)
-        if ack is None or ack.incarnation != incarnation or ack.pairs != pairs:
+        if ack is None or ack.incarnation != incarnation or ack.pairs != pairs or ack.is_long is not is_long:
             return None
         acked.append(ack.sequence)
     return acked
@@ -172,8 +172,8 @@ class BeatDecoder:
 
 def _acks(heads: tuple[Head, ...], acked: list[object]) -> dict[NodeName, Ack]:
     acks = {}
-    for (peer, incarnation, pairs), sequence in zip(heads, acked, strict=True):
+    for (peer, incarnation, pairs, is_long), sequence in zip(heads, acked, strict=True):
         if type(sequence) is not int or not 0 <= sequence < bounds.SEQUENCE_END:
             raise BadMessage("acks: a sequence that is not a number below 2^53")
-        acks[peer] = Ack(incarnation, sequence, pairs)
+        acks[peer] = Ack(incarnation, sequence, pairs, is_long)
     return acks
