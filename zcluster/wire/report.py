@@ -69,9 +69,9 @@ def pack_slow(slow: Slow) -> bytes:
         DOCUMENT: report.document,
         VERSION: report.version,
         SETTINGS_DIGEST: report.settings_digest,
-        HEADS: slow.heads,
         FLOOR: report.floor,
         CEILING: report.ceiling,
+        HEADS: slow.heads,
     }
     try:
         return zlib.compress(msgpack.packb(fields), COMPRESSION_LEVEL)
@@ -108,9 +108,8 @@ def _inflated(data: bytes) -> bytes:
 
 
 def _report(fields: dict[object, object]) -> Report:
-    token = bounds.name_or_empty
     return Report(
-        cluster_id=token(fields.get(CLUSTER_ID), "cluster id"),
+        cluster_id=bounds.cluster_id(fields.get(CLUSTER_ID), "cluster id"),
         generation=bounds.counter(fields.get(GENERATION), "generation"),
         state=_state(fields.get(STATE)),
         claims=_records(fields.get(CLAIMS), "claim", bounds.MAX_GROUPS, 3, _claim),
@@ -122,7 +121,7 @@ def _report(fields: dict[object, object]) -> Report:
         founding=_founding(fields.get(FOUNDING)),
         document=_document(fields.get(DOCUMENT)),
         version=bounds.text(fields.get(VERSION), "version", bounds.MAX_TOKEN_CHARACTERS),
-        settings_digest=token(fields.get(SETTINGS_DIGEST), "settings digest"),
+        settings_digest=bounds.name_or_empty(fields.get(SETTINGS_DIGEST), "settings digest"),
         floor=bounds.counter(fields.get(FLOOR), "floor"),
         ceiling=bounds.counter(fields.get(CEILING), "ceiling"),
     )
@@ -163,7 +162,7 @@ def _release(fields: list[object]) -> Release:
         bounds.name(group, "release"),
         bounds.counter(count, "release"),
         bounds.name_or_empty(successor, "release"),
-        bounds.name(cause, "release"),
+        bounds.name_or_empty(cause, "release"),
     )
 
 
@@ -196,7 +195,7 @@ def _founding(value: object) -> FoundingView | None:
         return None
     cluster_id, members, is_accepted = bounds.row(value, "founding", 3)
     return FoundingView(
-        bounds.name_or_empty(cluster_id, "founding"),
+        bounds.cluster_id(cluster_id, "founding"),
         bounds.names(members, "founding"),
         bounds.flag(is_accepted, "founding"),
     )
@@ -207,7 +206,7 @@ def _document(value: object) -> Document | None:
         return None
     cluster_id, generation, roster = bounds.row(value, "document", 3)
     return Document(
-        bounds.name_or_empty(cluster_id, "document"),
+        bounds.cluster_id(cluster_id, "document"),
         bounds.counter(generation, "document"),
         bounds.names(roster, "document"),
     )
