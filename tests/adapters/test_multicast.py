@@ -108,6 +108,29 @@ def test_unicast_reaches_the_address(pair: tuple[BeaconSocket, BeaconSocket]) ->
     assert wait_for(left, 1) == [(b"beat", "10.77.1.2")]
 
 
+def test_each_datagram_tells_which_way_it_came(pair: tuple[BeaconSocket, BeaconSocket]) -> None:
+    left, right = pair
+    left.send(b"beat")
+    left.send_to(b"beat", "10.77.1.2")
+    assert sorted(right.receive_marked(8)) == [(b"beat", "10.77.1.1", False), (b"beat", "10.77.1.1", True)]
+
+
+def test_a_rule_against_one_peer_does_not_break_the_link(
+    hosts: tuple[str, str], pair: tuple[BeaconSocket, BeaconSocket]
+) -> None:
+    left, right = pair
+    chain = "{ type filter hook output priority 0; ip daddr { 10.77.1.66, 239.77.0.1 } drop; }"
+    command("ip", "netns", "exec", hosts[0], "nft", f"table inet zct {{ chain output {chain}; }}")
+    try:
+        assert left.send_to(b"beat", "10.77.1.66") is False
+        assert left.send_to(b"beat", "10.77.1.2") is True
+        assert wait_for(right, 1) == [(b"beat", "10.77.1.1")]
+        with pytest.raises(LinkBroken, match="not permitted"):
+            left.send(b"beat")
+    finally:
+        command("ip", "netns", "exec", hosts[0], "nft", "delete table inet zct")
+
+
 def test_each_socket_is_drained_up_to_the_limit(pair: tuple[BeaconSocket, BeaconSocket]) -> None:
     left, right = pair
     for number in range(5):

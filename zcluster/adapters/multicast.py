@@ -29,8 +29,10 @@ CLASS_SELECTOR_6 = 0xC0
 IP_MULTICAST_ALL = 49
 IPV6_MULTICAST_ALL = 29
 
-# A full queue: this beat is lost, the next one comes soon. Every other refusal is the link's.
+# A full queue: this beat is lost, the next one comes soon.
 _BUSY = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.ENOMEM))
+# A rule or route of this host against one peer is no reason to give up the link and all others on it.
+_BUSY_OR_ONE_PEER = _BUSY | {errno.EPERM, errno.EACCES, errno.EHOSTUNREACH}
 
 
 class BeaconSocket:
@@ -64,17 +66,14 @@ class BeaconSocket:
     def send(self, data: bytes) -> bool:
         """Sends to the group. False when the kernel's queue was full; raises LinkBroken."""
         assert self._group, "this link has no multicast group"
-        return self.send_to(data, self._group)
+        return self._send(data, self._group, _BUSY)
 
     def send_to(self, data: bytes, address: str) -> bool:
-        """Sends to the same port of `address`. False when the kernel's queue was full; raises LinkBroken."""
-        try:
-            self._sender.sendto(data, self._target(address))
-        except OSError as problem:
-            if problem.errno in _BUSY:
-                return False
-            raise self._broken(f"send to {address}", problem) from problem
-        return True
+        """Sends to the same port of `address`.
+
+        False when the queue was full, or a rule or route of this host is against it; raises LinkBroken.
+        """
+        return self._send(data, address, _BUSY_OR_ONE_PEER)
 
     def receive(self, limit: int) -> list[tuple[bytes, str]]:
         """Up to `limit` waiting datagrams of each socket, as (bytes, source address).
@@ -82,20 +81,14 @@ class BeaconSocket:
         An empty list means that nothing waits. A datagram of 1473 bytes was longer and is cut. Raises
         LinkBroken.
         """
-        received: list[tuple[bytes, str]] = []
-        for receiver in self._receivers:
-            self._drain(receiver, limit, received)
-        return received
+        return [(data, source) for data, source, _ in self.receive_marked(limit)]
 
     def receive_marked(self, limit: int) -> list[tuple[bytes, str, bool]]:
         """As `receive`, and whether each came by multicast: who hears ours tells who needs unicast."""
-        marked: list[tuple[bytes, str, bool]] = []
+        received: list[tuple[bytes, str, bool]] = []
         for receiver in self._receivers:
-            received: list[tuple[bytes, str]] = []
             self._drain(receiver, limit, received)
-            is_multicast = receiver is not self._sender
-            marked.extend([(data, source, is_multicast) for data, source in received])
-        return marked
+        return received
 
     def close(self) -> None:
         """Leaves the group and frees the port."""
@@ -103,11 +96,21 @@ class BeaconSocket:
             receiver.close()
         self._receivers.clear()
 
-    def _drain(self, receiver: socket.socket, limit: int, received: list[tuple[bytes, str]]) -> None:
+    def _send(self, data: bytes, address: str, forgiven: frozenset[int]) -> bool:
+        try:
+            self._sender.sendto(data, self._target(address))
+        except OSError as problem:
+            if problem.errno in forgiven:
+                return False
+            raise self._broken(f"send to {address}", problem) from problem
+        return True
+
+    def _drain(self, receiver: socket.socket, limit: int, received: list[tuple[bytes, str, bool]]) -> None:
+        is_multicast = receiver is not self._sender
         try:
             for _ in range(limit):
                 data, source = receiver.recvfrom(RECEIVE_BYTES)
-                received.append((data, source[0]))
+                received.append((data, source[0], is_multicast))
         except BlockingIOError:
             return
         except OSError as problem:
