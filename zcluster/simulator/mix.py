@@ -29,6 +29,7 @@ WEIGHTS: dict[str, float] = {
     "stall": 8,
     "kill": 4,
     "host-death": 3,
+    "eclipse": 2,
     "power-all": 0.7,
     "never-back": 0.4,
     "move": 3,
