@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
 from zcluster.adapters.gate import GateLost as RulesLost
@@ -29,9 +29,7 @@ from zcluster.errors import KernelRefused, StateFileError
 from zcluster.supervisor.announcements import Announcements
 
 Address = IPv4Address | IPv6Address
-Interface = IPv4Interface | IPv6Interface
 
-ADDRESS_LIFETIME_S = 2
 ARMED_SLOTS_KEPT = 256
 NOTHING: tuple[Event, ...] = ()
 
@@ -42,13 +40,8 @@ class GroupPlace:
 
     name: GroupName
     interface: str
-    addresses: tuple[Interface, ...]
+    addresses: tuple[Address, ...]
     canaries: tuple[Address, ...]
-
-    @property
-    def plain(self) -> tuple[Address, ...]:
-        """The addresses without their prefix lengths."""
-        return tuple(address.ip for address in self.addresses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +65,15 @@ class GateDoor(Protocol):
 class AddressesDoor(Protocol):
     """Addresses on interfaces (`zcluster.adapters.addresses`)."""
 
-    def add(self, interface: str, address: Interface, lifetime_s: int) -> None: ...
-    def renew(self, interface: str, address: Interface, lifetime_s: int) -> None: ...
-    def remove(self, interface: str, address: Interface) -> None: ...
+    def add(self, interface: str, address: Address) -> None: ...
+    def remove(self, interface: str, address: Address) -> None: ...
 
 
 class NeighboursDoor(Protocol):
     """ARP and neighbour discovery (`zcluster.adapters.neighbours`)."""
 
-    def probe(self, interface: str, address: Address) -> None: ...
-    def announce(self, interface: str, address: Address) -> None: ...
+    def probe(self, interface: str, address: Address) -> bool: ...
+    def announce(self, interface: str, address: Address) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +103,9 @@ class Performer:
     ) -> None:
         self._doors = doors
         self._groups: Mapping[GroupName, GroupPlace] = {group.name: group for group in groups}
-        self._plain = {group.name: group.plain for group in groups}
         self._references = tuple(references)
         self._interfaces = tuple(gated_interfaces)
-        self._managed = tuple(address for group in groups for address in group.plain)
+        self._managed = tuple(address for group in groups for address in group.addresses)
         self._clock = clock
         self._announcements = Announcements()
         self._slot_ends_ms: dict[int, int] = {}
@@ -165,11 +156,11 @@ class Performer:
         self._slots.append(slot)
         if len(self._slots) > ARMED_SLOTS_KEPT:
             del self._slot_ends_ms[self._slots.popleft()]
-        addresses = [address for group in groups for address in self._plain[group]]
+        addresses = [address for group in groups for address in self._groups[group].addresses]
         return self._at_gate(lambda: self._doors.gate.arm(slot, addresses, lease_ms))
 
     def _point(self, group: GroupName, slot: int) -> Sequence[Event]:
-        found = self._at_gate(lambda: self._doors.gate.point(self._plain[group], slot))
+        found = self._at_gate(lambda: self._doors.gate.point(self._groups[group].addresses, slot))
         if not found:
             self._lease_ends_ms[group] = self._slot_ends_ms.get(slot, 0)
         return found
@@ -212,10 +203,10 @@ class Performer:
     # ---- addresses
 
     def _open(self, group: GroupPlace, counter: int, slot: int, now_ms: int) -> Sequence[Event]:
-        done: list[Interface] = []
+        done: list[Address] = []
         try:
             for address in group.addresses:
-                self._doors.addresses.add(group.interface, address, ADDRESS_LIFETIME_S)
+                self._doors.addresses.add(group.interface, address)
                 done.append(address)
             failures = self._point(group.name, slot)
             problem = failures_text(failures)
@@ -233,7 +224,7 @@ class Performer:
         self._lease_ends_ms.pop(group.name, None)
         found: Sequence[Event] = NOTHING
         try:
-            self._doors.gate.close(self._plain[group.name])
+            self._doors.gate.close(group.addresses)
         except RulesLost as lost:
             found = self._mend_gate(str(lost))
             if len(found) > 1:
@@ -243,7 +234,7 @@ class Performer:
         self._take_away(group, group.addresses)
         return (*found, events.Closed(group.name, counter))
 
-    def _take_away(self, group: GroupPlace, addresses: Sequence[Interface]) -> None:
+    def _take_away(self, group: GroupPlace, addresses: Sequence[Address]) -> None:
         for address in addresses:
             try:
                 self._doors.addresses.remove(group.interface, address)
@@ -254,7 +245,7 @@ class Performer:
         subject = f"addresses of {group.name}"
         try:
             for address in group.addresses:
-                self._doors.addresses.renew(group.interface, address, ADDRESS_LIFETIME_S)
+                self._doors.addresses.add(group.interface, address)
         except KernelRefused as refusal:
             self._unrenewed.add(group.name)
             self.counts["renewal_refused"] += 1
@@ -267,7 +258,7 @@ class Performer:
     # ---- the service network
 
     def _probe(self, group: GroupPlace) -> None:
-        for address in (*group.plain, *group.canaries):
+        for address in (*group.addresses, *group.canaries):
             self._ask(group.interface, address)
 
     def _ask_references(self) -> None:
@@ -276,18 +267,22 @@ class Performer:
 
     def _ask(self, interface: str, address: Address) -> None:
         try:
-            self._doors.neighbours.probe(interface, address)
+            is_sent = self._doors.neighbours.probe(interface, address)
         except KernelRefused:
-            self.counts["probe_refused"] += 1  # no answer will come, and that is what the core judges
+            is_sent = False
+        if not is_sent:
+            self.counts["probes_unsent"] += 1  # no answer will come, and the core hears of the link itself
 
     def _announce(self, group: GroupPlace) -> None:
-        for address in group.plain:
+        for address in group.addresses:
             if self._clock() >= self._lease_ends_ms.get(group.name, 0):
                 return
             try:
-                self._doors.neighbours.announce(group.interface, address)
+                is_sent = self._doors.neighbours.announce(group.interface, address)
             except KernelRefused:
-                self.counts["announcement_refused"] += 1
+                is_sent = False
+            if not is_sent:
+                self.counts["announcements_unsent"] += 1
 
     def deadline(self) -> int | None:
         """When the next announcement is due."""

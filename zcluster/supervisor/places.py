@@ -34,12 +34,13 @@ def group_places(configuration: Configuration, identity: Identity) -> tuple[Grou
     managed = [address.ip for group in configuration.groups for address in group.addresses]
     places = []
     for local in identity.groups:
+        addresses = tuple(address.ip for address in local.group.addresses)
         canaries: dict[Address, None] = {}
         for address in local.group.addresses:
             canary = canary_of(address, managed)
             if canary is not None:
                 canaries[canary] = None
-        places.append(GroupPlace(local.group.name, local.interface, local.group.addresses, tuple(canaries)))
+        places.append(GroupPlace(local.group.name, local.interface, addresses, tuple(canaries)))
     return tuple(places)
 
 

@@ -47,5 +47,6 @@ class Story:
         found: dict[str, Record] = {}
         for record in self._records:
             if record.level == "alarm" and record.at_ms >= since_ms:
+                found.pop(record.text, None)
                 found[record.text] = record
         return list(found.values())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from zcluster.adapters.bus import BEAT_TOPIC, STORY_TOPIC, Bus
@@ -27,7 +27,7 @@ from zcluster.wire.reader import BeatReader
 BATCH_DATAGRAMS = 64
 BATCH_MESSAGES = 64
 RETRY_MS = (200, 500, 1000, 2000)
-LARGEST_STORIES = 256
+SWEEP_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +82,14 @@ class Transport:
         self._loop: Loop | None = None
         self._watched_bus: tuple[int, ...] = ()
         self._is_bus_stirred = False
-        self.stories: list[bytes] = []
+        self._hear_stories: Callable[[Sequence[bytes]], None] = _ignore
+        self._swept_ms = 0
         self.counts: Counter[str] = Counter()
 
-    def attach(self, loop: Loop, now_ms: int) -> None:
-        """Open what can be opened and have the loop watch it."""
+    def attach(self, loop: Loop, now_ms: int, hear_stories: Callable[[Sequence[bytes]], None]) -> None:
+        """Open what can be opened and have the loop watch it. Stories are handed on as they came."""
         self._loop = loop
+        self._hear_stories = hear_stories
         self._watch_bus()
         self.run(now_ms)
 
@@ -143,13 +145,14 @@ class Transport:
         return events
 
     def receive_bus(self) -> list[Event]:
-        """What the bus brought: beats become events, stories are kept for `take_stories`."""
+        """What the bus brought: beats become events, stories are handed on."""
         events: list[Event] = []
         messages = self._bus.receive(BATCH_MESSAGES)
         if not messages:
             return events
         self._is_bus_stirred = True  # its descriptors are edge-triggered: look again until it is empty
         wall_ms = time.time_ns() // 1_000_000
+        stories = []
         for link, topic, body in messages:
             if topic.startswith(BEAT_TOPIC):
                 event = self._reader.read(body, link, wall_ms)
@@ -158,16 +161,11 @@ class Transport:
                 node = event.beat.node if isinstance(event, BeatReceived) else event.node
                 if self._is_news(event, node, link):
                     events.append(event)
-            elif len(self.stories) < LARGEST_STORIES:
-                self.stories.append(body)
             else:
-                self.counts["stories_dropped"] += 1
+                stories.append(body)
+        if stories:
+            self._hear_stories(stories)
         return events
-
-    def take_stories(self) -> list[bytes]:
-        """The stories that came since, as they came: bytes of any origin."""
-        stories, self.stories = self.stories, []
-        return stories
 
     def _is_news(self, event: BeatReceived | BeatRepeated, node: NodeName, link: LinkName) -> bool:
         """A second copy on the same link (unicast beside multicast, or the bus) tells nothing."""
@@ -225,10 +223,19 @@ class Transport:
         for line in self._lines.values():
             if line.retry_ms is not None and line.retry_ms <= now_ms:
                 self._open(line, now_ms)
+        if now_ms - self._swept_ms >= SWEEP_MS:
+            self._swept_ms = now_ms
+            self._forget_silent(now_ms)
         if self._is_bus_stirred:
             self._is_bus_stirred = False
             return self.receive_bus()
         return ()
+
+    def _forget_silent(self, now_ms: int) -> None:
+        for name, address in self._peers.forget_silent(now_ms):
+            line = self._lines[name]
+            if line.has_bus:
+                self._bus.disconnect(name, address, line.place.bus_port)
 
     def _open(self, line: _Line, now_ms: int) -> None:
         assert self._loop is not None
@@ -278,3 +285,7 @@ class Transport:
             if line.beacon is not None:
                 line.beacon.close()
         self._bus.close()
+
+
+def _ignore(_bodies: Sequence[bytes]) -> None:
+    """Before the loop turns, nobody listens."""
