@@ -45,6 +45,8 @@ def sample_beat(nodes: int, sequence: int) -> Beat:
         document=None,
         version="0.1.0",
         settings_digest="9f86d081884c7d659a2feaa0c55ad015",
+        floor=4000,
+        ceiling=6000,
     )
     pairs = {holder: (Pair(group, counter),) for group, counter, holder in groups}
     acks = {

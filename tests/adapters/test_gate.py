@@ -276,15 +276,44 @@ def test_a_closed_host_cannot_speak_for_the_address(wire: Wire, gate: Gate) -> N
     assert spoken(wire) == ["gratuitous arp", "arp reply", "advertisement", "raw ip", "bound 4", "bound 6"]
 
 
+def test_a_packet_socket_cannot_lie_its_way_out(wire: Wire, gate: Gate) -> None:
+    """A frame of one protocol through a socket of another: the kernel's own label on it is wrong."""
+    frames = [
+        (0x0806, neighbour_frame(wire.port.mac, 136, V6, "ff02::1", V6, 0x20000000)),
+        (0x0800, neighbour_frame(wire.port.mac, 136, "fd77::1", "ff02::1", V6, 0x20000000)),
+        (0x86DD, arp_frame(wire.port.mac, 1, V4, V4)),
+        (0x88CC, arp_frame(wire.port.mac, 2, V4, "10.77.0.2")),
+        (0x88CC, wire.station.mac + wire.port.mac + b"\x08\0" + IP_HEADER + bytes(8)),
+    ]
+    for is_open in (False, True):
+        if is_open:
+            gate.arm(1, BOTH, LONG_MS)
+            gate.point(BOTH, 1)
+        for protocol, frame in frames:
+            with wire.host.inside():
+                liar = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+                liar.bind(("h0", protocol))
+            wire.station.flush()
+            try:
+                liar.send(frame)
+            except OSError as error:
+                assert error.errno == errno.ENOBUFS  # noqa: PT017
+            heard = wire.station.hear(lambda got, sent=frame: got[:42] == sent[:42], 0.05)  # type: ignore[misc]
+            assert (heard is not None) == is_open, (hex(protocol), frame.hex())
+            liar.close()
+
+
+IP_HEADER = bytes.fromhex("4500001c00000000401100000a4d00090a4d0002")
+
+
 def spoken(wire: Wire) -> list[str]:
     """What the other side hears when the host speaks for the address in every way we know."""
     mac = wire.port.mac
-    ip_header = bytes.fromhex("4500001c00000000401100000a4d00090a4d0002")
     frames = {
         "gratuitous arp": arp_frame(mac, 1, V4, V4),
         "arp reply": arp_frame(mac, 2, V4, "10.77.0.2"),
         "advertisement": neighbour_frame(mac, 136, V6, "ff02::1", V6, 0x20000000),
-        "raw ip": wire.station.mac + mac + b"\x08\0" + ip_header + bytes(8),
+        "raw ip": wire.station.mac + mac + b"\x08\0" + IP_HEADER + bytes(8),
     }
     heard = []
     for name, frame in frames.items():

@@ -119,6 +119,7 @@ def add_address(name: str, written: str, prefix: int, kind: int = _NEW_ADDRESS) 
         route.ask(f"address {written}", kind, netlink.NLM_F_CREATE, body)
     finally:
         route.close()
+    time.sleep(0.005)  # the kernel begins to use an IPv6 address in a work queue, about 0.1 ms later
 
 
 def delete_address(name: str, written: str, prefix: int) -> None:
@@ -133,7 +134,7 @@ def checksum(data: bytes) -> int:
     )
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
+    return int(~total & 0xFFFF)
 
 
 def arp_frame(
@@ -292,6 +293,10 @@ def build() -> Wire:
         station = Station("o0")
     with host.inside():
         port = Station("h0")
+    attempts = 0
+    while not (station.ping("10.77.0.1", 0.05) and station.ping("fd77::1", 0.05)):
+        attempts += 1  # a fresh cable carries frames only once the kernel's link watch has run
+        assert attempts < 30, "the cable carries nothing"
     return Wire(host, other, station, port)
 
 

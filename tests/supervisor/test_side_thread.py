@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import select
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -20,8 +21,12 @@ def received(side: SideThread, count: int) -> list[Event]:
 def test_results_come_back_in_order_through_the_descriptor() -> None:
     side = SideThread()
     assert side.receive() == []
+
+    def errand(number: int) -> Callable[[], Event | None]:
+        return lambda: Stored(number) if number % 2 else None
+
     for number in range(50):
-        assert side.submit(lambda number=number: Stored(number) if number % 2 else None)
+        assert side.submit(errand(number))
     assert received(side, 25) == [Stored(number) for number in range(1, 50, 2)]
     assert side.stop()
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from zcluster.adapters import netlink, nftables
 from zcluster.adapters.nftables import (
     FIRST_REGISTER,
+    LINK_HEADER,
     META_L4PROTO,
     META_MARK,
     META_NFPROTO,
@@ -48,13 +49,14 @@ _ICMPV6, _SOLICITATION, _ADVERTISEMENT = b"\x3a", b"\x87", b"\x88"
 class Selector:
     """Where one kind of packet carries the address it speaks for.
 
-    `conditions` are expressions that pick the kind; the address is `version` 4 or 6, at `offset` of `base`.
+    Each of `conditions` is a row of expressions that picks the kind; one of them is enough. The address is
+    `version` 4 or 6, at `offset` of `base`.
     """
 
     chain: str
     name: str
     version: int
-    conditions: tuple[bytes, ...]
+    conditions: tuple[tuple[bytes, ...], ...]
     base: int
     offset: int
 
@@ -73,38 +75,48 @@ def versions(family: int) -> tuple[int, ...]:
     return (4,) if family == nftables.ARP else (4, 6)
 
 
-def _neighbour(kind: bytes) -> tuple[bytes, ...]:
-    return (load_meta(META_L4PROTO), equals(_ICMPV6), load(TRANSPORT_HEADER, 0, 1), equals(kind))
-
-
 def _is_protocol(key: int, value: bytes) -> tuple[bytes, ...]:
     return (load_meta(key), equals(value))
 
 
+def _either(ether_type: bytes, *more: bytes) -> tuple[tuple[bytes, ...], ...]:
+    """What a frame is, by its own header and by what its sender's socket claims: a packet socket may claim
+    anything, and an interface without link-layer headers has only the claim."""
+    own = (load(LINK_HEADER, 12, 2), equals(ether_type), *more)
+    return (own, (*_is_protocol(META_PROTOCOL, ether_type), *more))
+
+
+def _neighbour(kind: bytes) -> tuple[bytes, ...]:
+    """Found by the IP stack, whatever extension headers there are."""
+    return (load_meta(META_L4PROTO), equals(_ICMPV6), load(TRANSPORT_HEADER, 0, 1), equals(kind))
+
+
 _V4 = _is_protocol(META_NFPROTO, b"\x02")
 _V6 = _is_protocol(META_NFPROTO, b"\x0a")
-_ETHER_V4 = _is_protocol(META_PROTOCOL, b"\x08\x00")
-_ETHER_ARP = _is_protocol(META_PROTOCOL, b"\x08\x06")
-_ETHER_V6 = _is_protocol(META_PROTOCOL, b"\x86\xdd")
+_ETHER_ARP = _either(b"\x08\x06")
+_ETHER_V4 = _either(b"\x08\x00")
+_ETHER_V6 = _either(b"\x86\xdd")
+_PLAIN_ADVERTISEMENT = (load(NETWORK_HEADER, 6, 1), equals(_ICMPV6), load(NETWORK_HEADER, 40, 1))
+_ETHER_ADVERTISEMENT = _either(b"\x86\xdd", *_PLAIN_ADVERTISEMENT, equals(_ADVERTISEMENT))
 
 SELECTORS = {
     nftables.INET: (
-        Selector("input", "v4_destination", 4, _V4, NETWORK_HEADER, 16),
-        Selector("input", "v6_destination", 6, _V6, NETWORK_HEADER, 24),
-        Selector("input", "solicited", 6, _V6 + _neighbour(_SOLICITATION), TRANSPORT_HEADER, 8),
-        Selector("output", "v4_source", 4, _V4, NETWORK_HEADER, 12),
-        Selector("output", "v6_source", 6, _V6, NETWORK_HEADER, 8),
-        Selector("output", "advertised", 6, _V6 + _neighbour(_ADVERTISEMENT), TRANSPORT_HEADER, 8),
+        Selector("input", "v4_destination", 4, (_V4,), NETWORK_HEADER, 16),
+        Selector("input", "v6_destination", 6, (_V6,), NETWORK_HEADER, 24),
+        Selector("input", "solicited", 6, (_V6 + _neighbour(_SOLICITATION),), TRANSPORT_HEADER, 8),
+        Selector("output", "v4_source", 4, (_V4,), NETWORK_HEADER, 12),
+        Selector("output", "v6_source", 6, (_V6,), NETWORK_HEADER, 8),
+        Selector("output", "advertised", 6, (_V6 + _neighbour(_ADVERTISEMENT),), TRANSPORT_HEADER, 8),
     ),
     nftables.ARP: (
-        Selector("input", "arp_target", 4, (), NETWORK_HEADER, 24),
-        Selector("output", "arp_sender", 4, (), NETWORK_HEADER, 14),
+        Selector("input", "arp_target", 4, ((),), NETWORK_HEADER, 24),
+        Selector("output", "arp_sender", 4, ((),), NETWORK_HEADER, 14),
     ),
     nftables.NETDEV: (
         Selector("egress", "arp_sender", 4, _ETHER_ARP, NETWORK_HEADER, 14),
         Selector("egress", "v4_source", 4, _ETHER_V4, NETWORK_HEADER, 12),
         Selector("egress", "v6_source", 6, _ETHER_V6, NETWORK_HEADER, 8),
-        Selector("egress", "advertised", 6, _ETHER_V6 + _neighbour(_ADVERTISEMENT), TRANSPORT_HEADER, 8),
+        Selector("egress", "advertised", 6, _ETHER_ADVERTISEMENT, NETWORK_HEADER, 48),
     ),
 }
 
@@ -195,15 +207,18 @@ def _selected(table: str, family: int, selector: Selector) -> list[bytes]:
             ),
         ),
         nftables.rule(family, table, selector.name, (verdict(nftables.DROP),)),
-        nftables.rule(
-            family,
-            table,
-            selector.chain,
-            (
-                *selector.conditions,
-                selector.load(),
-                look_up(f"managed{version}"),
-                verdict(nftables.JUMP, selector.name),
-            ),
+        *(
+            nftables.rule(
+                family,
+                table,
+                selector.chain,
+                (
+                    *conditions,
+                    selector.load(),
+                    look_up(f"managed{version}"),
+                    verdict(nftables.JUMP, selector.name),
+                ),
+            )
+            for conditions in selector.conditions
         ),
     ]

@@ -16,10 +16,12 @@ import os
 import resource
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 DEFAULT_PRIORITY = 10  # above every ordinary task, below the kernel's own interrupt threads (50)
 
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
+_CAP_IPC_LOCK = 14
 _CLOCK_MONOTONIC_COARSE = 6  # linux/time.h; its resolution is the kernel's tick
 _NANOSECONDS = 1_000_000
 
@@ -66,8 +68,8 @@ def monotonic_ms() -> int:
 
 def suspended_ms() -> int:
     """How long this host was suspended since it booted; a growth means that it has just slept."""
-    boot = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    return (boot - time.clock_gettime_ns(time.CLOCK_MONOTONIC)) // _NANOSECONDS
+    awake_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    return (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - awake_ns) // _NANOSECONDS
 
 
 def tick_ms() -> float:
@@ -94,9 +96,7 @@ def _lock_memory() -> str:
     Pages are locked when first used (MCL_ONFAULT): without that, the unused stacks of side threads count.
     """
     mend = "set LimitMEMLOCK=infinity"
-    try:
-        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    except (OSError, ValueError):
+    if not (_raise_limit() or _may_lock_without_limit()):
         limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
         # under a finite limit a later allocation would fail where it now would only be slow
         return f"memory was not locked: the limit is {limit // 1024} KiB; {mend}"
@@ -107,3 +107,23 @@ def _lock_memory() -> str:
         if ctypes.get_errno() != errno.EINVAL:  # EINVAL: a kernel before 4.4 does not know MCL_ONFAULT
             break
     return f"memory was not locked: {os.strerror(ctypes.get_errno())}; {mend}"
+
+
+def _raise_limit() -> bool:
+    """Whether the limit on locked memory is, or could be made, infinite."""
+    try:
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    except (OSError, ValueError):
+        return resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY
+    return True
+
+
+def _may_lock_without_limit() -> bool:
+    """Whether CAP_IPC_LOCK is held in the first user namespace; only there it lifts the limit."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        (effective,) = (line.split()[1] for line in lines if line.startswith("CapEff:"))
+        mapped = Path("/proc/self/uid_map").read_text().split()
+    except (OSError, ValueError):
+        return False
+    return bool(int(effective, 16) >> _CAP_IPC_LOCK & 1) and mapped == ["0", "0", "4294967295"]

@@ -5,10 +5,13 @@ What must hold: pure; a line of a table never passes 80 columns unless one singl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from textwrap import wrap
 
 WIDTH = 80
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+_UNIT_SPACE = re.compile(r"(?<=\d) (?=(?:ms|s|min|h|d)\b)")
 
 
 def duration(length_ms: int) -> str:
@@ -60,5 +63,12 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def paragraph(text: str, indent: str = "") -> list[str]:
-    """The text wrapped at the page's width; later lines carry `indent`."""
-    return wrap(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    """The text wrapped at the page's width, never between a number and its unit; later lines get `indent`."""
+    bound = _UNIT_SPACE.sub(_NO_BREAK, text)
+    lines = wrap(bound, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return [line.replace(_NO_BREAK, " ") for line in lines]
+
+
+def printable(text: str) -> str:
+    """The text without anything that could steer a terminal: some of it came from the network."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -521,11 +521,8 @@ class Holder:
             tenure.renewed_ms = s.now_ms
             s.out.append(RenewAddresses(tenure.group))
         floor = self._outgrown_to(tenure)
-        if (
-            floor >= tenure.counter
-            and tenure.long_lease is None
-            and tenure.lease.is_granted(s.roster, s.lease_quorum())
-        ):
+        is_calm = tenure.long_lease is None and tenure.lease.is_granted(s.roster, s.lease_quorum())
+        if floor >= tenure.counter and is_calm:
             self._exchange_ballot(tenure, floor)
 
     def next_wake_ms(self) -> int:

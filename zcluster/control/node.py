@@ -667,6 +667,10 @@ class Node:
         s = self.situation
         s.wants_beat = False
         self._is_plan_stale = True
+        if s.stored.incarnation != s.incarnation:
+            # Unheard until the disk knows this life: a clock set back could otherwise number two lives alike.
+            self._next_beat_ms = s.now_ms + s.timing.beat_ms
+            return
         s.sequence += 1
         sequence = s.sequence
         self._next_beat_ms = s.now_ms + s.timing.beat_ms

@@ -15,12 +15,10 @@ from pathlib import Path
 from pyroute2 import IPRoute
 
 from zcluster.errors import LabError
+from zcluster.lab.bridge_ports import PortState, set_port_states
 from zcluster.lab.namespaces import MS_NODEV, MS_NOEXEC, MS_NOSUID, mount
 from zcluster.lab.plan import LENGTH_V4, LENGTH_V6, HostPlan, Network
 
-# net/bridge/br_private.h: enum of port states; a disabled port drops both ways and the carrier stays.
-_PORT_DISABLED = 0
-_PORT_FORWARDING = 3
 _NO_DUPLICATE_DETECTION = 0x02  # IFA_F_NODAD
 
 
@@ -79,11 +77,11 @@ class Switchboard:
 
     def mute(self, host: str, *networks: Network) -> None:
         """Drop everything both ways at the bridge's port: the host still sees its carrier."""
-        self._set_port_state(host, networks, _PORT_DISABLED)
+        self._set_port_states(host, networks, PortState.DISABLED)
 
     def unmute(self, host: str, *networks: Network) -> None:
         """Forward again on ports that `mute` closed."""
-        self._set_port_state(host, networks, _PORT_FORWARDING)
+        self._set_port_states(host, networks, PortState.FORWARDING)
 
     def forget(self, host: str) -> None:
         """Take the host's cables away, its own ends included (its namespace may be held by no process)."""
@@ -92,10 +90,9 @@ class Switchboard:
             if index is not None:
                 self._netlink.link("del", index=index)
 
-    def _set_port_state(self, host: str, networks: tuple[Network, ...], state: int) -> None:
-        for network in networks:
-            # By its full name: pyroute2 reads plain `state` as the interface's up or down.
-            self._netlink.brport("set", index=self._port(host, network), IFLA_BRPORT_STATE=state)
+    def _set_port_states(self, host: str, networks: tuple[Network, ...], state: PortState) -> None:
+        with _told(f"set the ports of {host}"):
+            set_port_states([self._port(host, network) for network in networks], state)
 
     def _port(self, host: str, network: Network) -> int:
         return self._ports[network.port(host)]

@@ -27,6 +27,7 @@ class Ownership:
         self._newest = {group: Ballot(0, "") for group in groups}
         self._counter = {group: [0] * len(names) for group in groups}
         self._opened_by: dict[tuple[GroupName, Ballot], int] = {}
+        self.cluster_id = ""
         self.openings = 0
 
     def answering(self, group: GroupName, now: float) -> list[int]:
@@ -40,7 +41,7 @@ class Ownership:
     def answers(
         self, group: GroupName, host: int, counter: int, incarnation: int, until: float, now: float
     ) -> bool:
-        """The host answers until `until`. True when it did not answer a moment ago."""
+        """The host answers until `until`. True when that is a new epoch or it did not answer before."""
         row = self._until[group]
         was = row[host]
         row[host] = until
@@ -57,11 +58,17 @@ class Ownership:
         if was > now and counters[host] == counter:
             return False
         counters[host] = counter
+        self.openings += was <= now
         self._check_epoch(group, Ballot(counter, self._names[host]), incarnation)
         return True
 
+    def founded(self, cluster_id: str) -> None:
+        """Some node writes that it is a member of this cluster: there is only one."""
+        if self.cluster_id not in ("", cluster_id):
+            raise Violation("S2", f"cluster {cluster_id} is founded beside {self.cluster_id}")
+        self.cluster_id = cluster_id
+
     def _check_epoch(self, group: GroupName, ballot: Ballot, incarnation: int) -> None:
-        self.openings += 1
         newest = self._newest[group]
         if ballot < newest:
             raise Violation("S2", f"{group}: epoch {ballot} opens after {newest}")

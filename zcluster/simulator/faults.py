@@ -195,6 +195,35 @@ def host_death(faults: Faults) -> str:
     return f"{host.name} loses power"
 
 
+def eclipse(faults: Faults) -> str:
+    """A voter hears the holder, a third node hears neither. Just when it would claim, the voter starts anew, cut off
+    from the holder, and hears the claim: only its abstinence protects the holder's lease.
+    """
+    stage, timing = faults.stage, faults.mix.settings.timing
+    holders = [host for host in faults.running() if any(host.answers(name) for name in stage.group_names)]
+    if not holders or len(faults.running()) < 3:
+        return ""
+    holder = faults.random.choice(holders)
+    voter, blind = faults.random.sample([host for host in faults.running() if host is not holder], 2)
+    h, v, b = holder.index, voter.index, blind.index
+    rest = {host.index for host in stage.hosts} - {h, v, b}
+    before = Cut(
+        frozenset({(v, b), (h, b), (b, h)} | {(o, b) for o in rest} | {(b, o) for o in rest}), ALL_LINKS
+    )
+    after = Cut(frozenset({(h, v), (v, h), (h, b), (b, h)}), ALL_LINKS)
+    stage.network.cut(before)
+
+    def turn(_: object) -> None:
+        stage.network.mend(before)
+        stage.network.cut(after)
+        faults.after(timing.silence_ms, lambda _: stage.network.mend(after))
+        voter.kill()
+        faults.after(3 * faults.random.random(), voter.boot)
+
+    faults.after(timing.silence_ms * faults.random.uniform(0.9, 2.0), turn)
+    return f"{blind.name} hears nobody; later {voter.name} starts anew and hears it, but not {holder.name}"
+
+
 def power_all(faults: Faults) -> str:
     for host in faults.stage.hosts:
         host.lose_power()
@@ -311,6 +340,7 @@ KINDS: dict[str, Fault] = {
     "stall": stall,
     "kill": kill,
     "host-death": host_death,
+    "eclipse": eclipse,
     "power-all": power_all,
     "never-back": never_back,
     "move": move,

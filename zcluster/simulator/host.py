@@ -348,6 +348,9 @@ class Host:
         self._look(action.group)
 
     def _store(self, action: act.StoreDurable) -> None:
+        document = action.durable.document
+        if document is not None:
+            self.world.ownership.founded(document.cluster_id)
         self.disk.store(action, self.life, self.world.now)
 
     def _nothing(self, action: act.Action) -> None:

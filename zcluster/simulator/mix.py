@@ -29,6 +29,7 @@ WEIGHTS: dict[str, float] = {
     "stall": 8,
     "kill": 4,
     "host-death": 3,
+    "eclipse": 2,
     "power-all": 0.7,
     "never-back": 0.4,
     "move": 3,
@@ -87,7 +88,7 @@ def draw(seed: int, nodes: int | None = None) -> Mix:
         jitter_ms=random.choice((0.4, 1.0, 4.0)) if not is_calm else 0.4,
         tick_late_ms=random.choice((0.2, 1.0)),
         kinds=() if is_calm else kinds,
-        gap_ms=random.choice((15.0, 40.0, 120.0, 300.0)) * max(slow, 0.7),
+        gap_ms=random.choice((20.0, 60.0, 150.0, 400.0)) * max(slow, 0.7),
         safety_ms=random.uniform(2500, 4500) * (max(slow, 1.0) ** 0.5),
     )
 

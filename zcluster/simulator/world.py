@@ -160,6 +160,8 @@ class World:
     # -- the one death of a calm seed
 
     def _one_dies(self, _: object) -> None:
+        if self.ownership.openings > len(self.group_names):
+            raise Violation("L1", "a group moved although nothing had happened")
         holders = [host for host in self.hosts if any(host.answers(name) for name in self.group_names)]
         host = self._random.choice(holders)
         self._death = _Death(self.now, {name for name in self.group_names if host.answers(name)})

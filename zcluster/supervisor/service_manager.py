@@ -27,6 +27,11 @@ class ServiceManager:
         if self._address:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether anybody listens."""
+        return self._socket is not None
+
     def ready(self, status: str) -> None:
         """The service is up."""
         self._send(f"READY=1\nSTATUS={status}")

@@ -12,6 +12,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from zcluster.control.events import Event
 
@@ -25,9 +26,12 @@ class SideThread:
     """Runs errands one after another. An errand's event, if it returns one, is read with `receive`.
 
     An errand that raises is a defect: the error is kept, and the next `receive` raises it in the loop.
+    `priority` of SCHED_RR, 0 for none: an ordinary thread that loses its processor while it holds the
+    interpreter's lock would make the loop wait behind every busy program of the host.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, priority: int = 0) -> None:
+        self._priority = priority
         self._errands: queue.Queue[Errand | None] = queue.Queue(LARGEST_WAITING_ERRANDS)
         self._results: deque[Event | BaseException] = deque()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -79,6 +83,9 @@ class SideThread:
         return True
 
     def _work(self) -> None:
+        if self._priority:
+            with suppress(OSError):  # refused to the loop as well, which says so
+                os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(self._priority))
         while (errand := self._errands.get()) is not None:
             try:
                 result: Event | BaseException | None = errand()

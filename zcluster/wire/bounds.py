@@ -28,11 +28,15 @@ MAX_REASONS = 8
 MAX_HARDWARE_ADDRESSES = 64
 MAX_REASON_CHARACTERS = 80
 MAX_TOKEN_CHARACTERS = 64
+# The founder's name and its incarnation.
+MAX_CLUSTER_ID_CHARACTERS = MAX_TOKEN_CHARACTERS + 1 + 14
 MAX_ROW_FIELDS = 16
 MAX_REPORT_BYTES = 65536
 MAX_COMPRESSED_BYTES = MAX_PAYLOAD_BYTES
 
 _is_token = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_TOKEN_CHARACTERS}}}").fullmatch
+
+_is_cluster_id = re.compile(rf"[A-Za-z0-9._-]{{0,{MAX_CLUSTER_ID_CHARACTERS}}}").fullmatch
 
 
 def name(value: object, field: str) -> str:
@@ -45,6 +49,13 @@ def name(value: object, field: str) -> str:
 def name_or_empty(value: object, field: str) -> str:
     """A name, or "" where there is none."""
     return "" if value == "" else name(value, field)
+
+
+def cluster_id(value: object, field: str) -> str:
+    """The id that a founding gave the cluster, "" before it: the founder's name, a hyphen, hexadecimals."""
+    if type(value) is str and _is_cluster_id(value):
+        return value
+    raise BadMessage(f"{field}: not a cluster id of at most {MAX_CLUSTER_ID_CHARACTERS} characters")
 
 
 def text(value: object, field: str, limit: int) -> str:

@@ -71,7 +71,6 @@ def pack_slow(slow: Slow) -> bytes:
         DOCUMENT: report.document,
         VERSION: report.version,
         SETTINGS_DIGEST: report.settings_digest,
-        HEADS: slow.heads,
         FLOOR: report.floor,
         CEILING: report.ceiling,
         STORED_GENERATION: report.stored_generation,
@@ -80,6 +79,7 @@ def pack_slow(slow: Slow) -> bytes:
         IS_AMNESIAC: report.is_amnesiac,
         ASKS_LONG: report.asks_long,
         CONTINUES: report.continues,
+        HEADS: slow.heads,
     }
     try:
         return zlib.compress(msgpack.packb(fields), COMPRESSION_LEVEL)
@@ -116,9 +116,8 @@ def _inflated(data: bytes) -> bytes:
 
 
 def _report(fields: dict[object, object]) -> Report:
-    token = bounds.name_or_empty
     return Report(
-        cluster_id=token(fields.get(CLUSTER_ID), "cluster id"),
+        cluster_id=bounds.cluster_id(fields.get(CLUSTER_ID), "cluster id"),
         generation=bounds.counter(fields.get(GENERATION), "generation"),
         state=_state(fields.get(STATE)),
         claims=_records(fields.get(CLAIMS), "claim", bounds.MAX_GROUPS, 3, _claim),
@@ -130,7 +129,7 @@ def _report(fields: dict[object, object]) -> Report:
         founding=_founding(fields.get(FOUNDING)),
         document=_document(fields.get(DOCUMENT)),
         version=bounds.text(fields.get(VERSION), "version", bounds.MAX_TOKEN_CHARACTERS),
-        settings_digest=token(fields.get(SETTINGS_DIGEST), "settings digest"),
+        settings_digest=bounds.name_or_empty(fields.get(SETTINGS_DIGEST), "settings digest"),
         floor=bounds.counter(fields.get(FLOOR), "floor"),
         ceiling=bounds.counter(fields.get(CEILING), "ceiling"),
         stored_generation=bounds.counter(fields.get(STORED_GENERATION), "stored generation"),
@@ -177,7 +176,7 @@ def _release(fields: list[object]) -> Release:
         bounds.name(group, "release"),
         bounds.counter(count, "release"),
         bounds.name_or_empty(successor, "release"),
-        bounds.name(cause, "release"),
+        bounds.name_or_empty(cause, "release"),
     )
 
 
@@ -210,7 +209,7 @@ def _founding(value: object) -> FoundingView | None:
         return None
     cluster_id, members, is_accepted = bounds.row(value, "founding", 3)
     return FoundingView(
-        bounds.name_or_empty(cluster_id, "founding"),
+        bounds.cluster_id(cluster_id, "founding"),
         bounds.names(members, "founding"),
         bounds.flag(is_accepted, "founding"),
     )
@@ -221,7 +220,7 @@ def _document(value: object) -> Document | None:
         return None
     cluster_id, generation, roster, forgotten, pins, is_forced = bounds.row(value, "document", 6)
     return Document(
-        bounds.name_or_empty(cluster_id, "document"),
+        bounds.cluster_id(cluster_id, "document"),
         bounds.counter(generation, "document"),
         bounds.names(roster, "document"),
         bounds.names(forgotten, "document"),

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as some
+
+from zcluster.console.why import render
+from zcluster.console.words import WIDTH
+
+SILENT: dict[str, Any] = {
+    "group": "blue",
+    "epoch": 8,
+    "from_node": "n2",
+    "to_node": "n4",
+    "why": "silence",
+    "silent_ms": 201,
+    "links": {"hb1": 201, "hb2": 203, "lan": 214},
+    "probes_ms": [-40, -22],
+    "quiet_ms": 4,
+    "votes": {"n4": 0, "n3": 3, "n1": 2},
+    "won_ms": 3,
+    "open_ms": 6,
+    "quorum": 3,
+    "roster": 5,
+}
+MOVED: dict[str, Any] = {
+    "group": "blue",
+    "epoch": 9,
+    "from_node": "n4",
+    "to_node": "n2",
+    "why": "released: operator",
+    "released_ms": 1,
+    "quiet_ms": 2,
+    "votes": {"n2": 0, "n1": 2, "n3": 2},
+    "won_ms": 2,
+    "open_ms": 5,
+    "quorum": 3,
+    "roster": 5,
+}
+
+
+def record(at_ms: int, node: str, level: str, code: str, text: str, facts: dict[str, Any]) -> dict[str, Any]:
+    return {"at_ms": at_ms, "node": node, "level": level, "code": code, "text": text, "facts": facts}
+
+
+def clock(at_ms: int) -> str:
+    return f"03:12:{at_ms // 1000:02d}.{at_ms % 1000:03d}"
+
+
+NIGHT = [
+    record(1000, "n4", "info", "state", "n4: STARTING -> SLAVE", {}),
+    record(44_190, "n1", "warning", "silent", "n2 fell silent: last heard on hb1 201 ms ago", {"node": "n2"}),
+    record(44_220, "n4", "notice", "takeover", "blue: n4 holds epoch 8 after n2 (silence)", SILENT),
+    record(50_000, "n3", "alarm", "stranger", "blue: a stranger uses the address (aa:bb); not opening", {}),
+    record(59_990, "n4", "notice", "released", "blue: epoch 8 closed and released (operator)", {}),
+    record(59_999, "n2", "notice", "takeover", "blue: n2 holds epoch 9 after n4", MOVED),
+]
+
+STORY = """\
+Group blue changed holder 2 times; the latest stands last.
+
+03:12:44.190  n1: n2 fell silent: last heard on hb1 201 ms ago
+
+03:12:44.220  blue: n4 holds epoch 8 after n2 (silence)
+    n2 was last heard 201 ms before the claim (per link: hb1 201 ms, hb2 203 ms,
+      lan 214 ms)
+    claimed at 0 ms; votes: n4 0 ms, n1 2 ms, n3 3 ms (3 of 5 needed); won at
+      3 ms
+    asked the network who uses the addresses at -40 ms and -22 ms: nobody; quiet
+      at 4 ms
+    addresses open and announced at 6 ms, 207 ms after the last sign of the old
+      holder
+
+03:12:50.000  n3: ALARM: blue: a stranger uses the address (aa:bb); not opening
+03:12:59.990  n4: blue: epoch 8 closed and released (operator)
+
+03:12:59.999  blue: n2 holds epoch 9 after n4
+    n4 closed and released it (an operator asked for the move) 1 ms before the
+      claim
+    claimed at 0 ms; votes: n2 0 ms, n1 2 ms, n3 2 ms (3 of 5 needed); won at
+      2 ms
+    the last holder's kernel had confirmed its closing, so the network was not
+      asked
+    addresses open and announced at 5 ms, 6 ms after the release"""
+
+
+def test_a_night() -> None:
+    lines = render(NIGHT, "blue", clock)
+    assert "\n".join(lines) == STORY
+    assert max(map(len, lines)) <= WIDTH
+
+
+def test_a_quiet_night() -> None:
+    assert render(NIGHT[:1], "", clock) == ["The cluster's groups changed no holder that this node knows of."]
+
+
+def test_many_records_are_cut_from_the_front() -> None:
+    lines = render(NIGHT * 30, "", clock)
+    assert lines[1] == "(90 older records are left out; --json has them all.)"
+    assert lines[-1].endswith("after the release")
+
+
+values = some.none() | some.integers() | some.text(max_size=3) | some.lists(some.integers(), max_size=2)
+
+
+@given(
+    some.dictionaries(some.sampled_from(sorted(SILENT)), values), some.sets(some.sampled_from(sorted(SILENT)))
+)
+def test_odd_facts_never_hide_the_record(changed: dict[str, Any], left_out: set[str]) -> None:
+    facts = {key: value for key, value in {**SILENT, **changed}.items() if key not in left_out}
+    lines = render([record(1, "n4", "notice", "takeover", "blue: n4 holds epoch 8", facts)], "", clock)
+    assert "03:12:00.001  blue: n4 holds epoch 8" in lines

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from zcluster.adapters.journal import Journal, Record
+from zcluster.control.actions import Tell
+from zcluster.supervisor.chronicle import Chronicle
+from zcluster.supervisor.side_thread import SideThread
+from zcluster.supervisor.story import LARGEST_RECORDS, Story
+
+NOW_MS = 1_800_000_000_000
+
+
+class Host:
+    """A chronicle with its own disk and log; `published` is what the bus got."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self.side_thread = SideThread()
+        self.directory = directory
+        self.log = io.StringIO()
+        self.published: list[bytes] = []
+        self.journal = Journal(directory)
+        self.chronicle = Chronicle(
+            name,
+            Story(),
+            self.journal,
+            self.side_thread,
+            self.published.append,
+            self.log,
+            lambda: NOW_MS,
+        )
+
+    def settle(self) -> None:
+        assert self.side_thread.stop()
+        self.journal.close()
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    host = Host(tmp_path, "n1")
+    yield host
+    host.side_thread.submit_end()
+
+
+TOLD = Tell("notice", "takeover", "blue: n1 holds epoch 4", {"group": "blue", "epoch": 4, "votes": {"n1": 0}})
+
+
+def test_what_is_told_reaches_journal_log_story_and_bus(host: Host) -> None:
+    host.chronicle.tell(TOLD)
+    host.settle()
+    record = Record(NOW_MS, "n1", "notice", "takeover", TOLD.text, TOLD.facts)
+    assert host.chronicle.story.about("") == [record]
+    assert Journal(host.directory).recent(5) == [record]
+    assert host.log.getvalue().endswith("notice  n1 takeover: blue: n1 holds epoch 4\n")
+    assert msgpack.unpackb(host.published[0]) == record.plain()
+
+
+def test_a_peer_hears_it_once_and_keeps_it_under_its_name(host: Host, tmp_path: Path) -> None:
+    host.chronicle.tell(TOLD)
+    peer = Host(tmp_path / "peer", "n2")
+    peer.chronicle.hear(host.published * 3)
+    peer.settle()
+    assert [record.node for record in Journal(tmp_path / "peer").recent(5)] == ["n1"]
+    assert peer.chronicle.story.last_takeover("blue", 4) is not None
+    assert peer.log.getvalue() == ""
+    assert peer.published == []
+
+
+def packed(**changed: object) -> bytes:
+    plain = Record(NOW_MS, "n2", "info", "state", "text", {}).plain()
+    body: bytes = msgpack.packb({**plain, **changed})
+    return body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xc1",
+        msgpack.packb([1, 2]),
+        packed(node="n1"),
+        packed(level="loud"),
+        packed(at_ms=NOW_MS + 90_000_000),
+        packed(facts={1: 2}),
+        packed(text="x" * 17_000),
+    ],
+)
+def test_bytes_that_are_no_record_of_a_peer_are_counted_and_dropped(host: Host, body: bytes) -> None:
+    host.chronicle.hear([body])
+    assert host.chronicle.counts["stories_bad"] == 1
+    assert host.chronicle.story.about("") == []
+
+
+@given(some.lists(some.binary(max_size=60), max_size=5))
+def test_no_bytes_raise(bodies: list[bytes]) -> None:
+    side_thread = SideThread()
+    chronicle = Chronicle(
+        "n1", Story(), Journal(Path("/proc/none")), side_thread, lambda _: None, io.StringIO()
+    )
+    chronicle.hear(bodies)
+    assert side_thread.stop()
+
+
+def test_a_journal_that_cannot_be_written_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    host = Host(tmp_path / "file", "n1")
+    host.chronicle.tell(TOLD)
+    host.settle()
+    assert host.chronicle.counts["journal_failed"] == 1
+    assert host.log.getvalue() != ""
+
+
+def test_a_story_too_long_for_the_bus_stays_here(host: Host) -> None:
+    host.chronicle.tell(Tell("info", "state", "long", {"text": "x" * 20_000}))
+    assert host.published == []
+    assert host.chronicle.counts["untold"] == 1
+
+
+def test_the_ring_is_bounded_and_finds_alarms() -> None:
+    story = Story()
+    for number in range(LARGEST_RECORDS + 10):
+        level = "alarm" if number % 100 == 0 else "info"
+        story.add(Record(number, "n1", level, "code", f"text {number % 200}", {}))
+    assert len(story.about("")) == LARGEST_RECORDS
+    assert [record.at_ms for record in story.alarms(100)] == [400, 500]
+
+
+def test_the_story_of_a_group_keeps_what_names_no_group() -> None:
+    story = Story()
+    for facts in ({"group": "blue"}, {"group": "red"}, {}):
+        story.add(Record(1, "n1", "info", "code", str(facts), facts))
+    assert [record.facts for record in story.about("blue")] == [{"group": "blue"}, {}]

@@ -1,0 +1,321 @@
+"""One running node put together: adapters, core, loop.
+
+What must hold: the order. The gate stands closed and a predecessor's addresses are gone before a socket for
+beats is opened; what may be refused is asked for early; everything is given back in reverse order. Nothing
+here decides; it is the only place that knows every part.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from zcluster.adapters import realtime
+from zcluster.adapters.addresses import Addresses, prepare_host
+from zcluster.adapters.bus import Bus, BusKeys
+from zcluster.adapters.control_socket import ControlSocket
+from zcluster.adapters.durable import DurableFile
+from zcluster.adapters.gate import Gate
+from zcluster.adapters.journal import Journal
+from zcluster.adapters.links import Links, macs
+from zcluster.adapters.neighbours import Neighbours
+from zcluster.config.configuration import Configuration
+from zcluster.config.identity import Identity, LocalAddress, identify
+from zcluster.control.actions import Tell
+from zcluster.control.events import Event
+from zcluster.control.node import Node
+from zcluster.control.view import view
+from zcluster.supervisor.chronicle import Chronicle, wall_ms
+from zcluster.supervisor.interfaces import Interfaces
+from zcluster.supervisor.life import Life
+from zcluster.supervisor.loop import Loop, monotonic_ms
+from zcluster.supervisor.perform import Doors, GroupPlace, Performer, ReferencePlace
+from zcluster.supervisor.places import (
+    gated_interfaces,
+    group_places,
+    link_facts,
+    link_place,
+    reference_places,
+)
+from zcluster.supervisor.questions import Questions
+from zcluster.supervisor.service_manager import ServiceManager
+from zcluster.supervisor.settings import settings_of
+from zcluster.supervisor.side_thread import SideThread
+from zcluster.supervisor.sightings import Sightings
+from zcluster.supervisor.signals import StopSignals
+from zcluster.supervisor.status import Surroundings, status_of
+from zcluster.supervisor.story import LARGEST_RECORDS, Story
+from zcluster.supervisor.transport import Transport
+from zcluster.wire.beacon import Envelope
+from zcluster.wire.codec import BeatEncoder
+from zcluster.wire.keys import WireKeys, derive
+from zcluster.wire.reader import BeatReader
+
+LARGEST_MACS = 64
+SIDE_PRIORITY = realtime.DEFAULT_PRIORITY - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """This host made ready: who it is, what it has, and a closed gate on it."""
+
+    identity: Identity
+    groups: tuple[GroupPlace, ...]
+    references: tuple[ReferencePlace, ...]
+    service_interfaces: tuple[str, ...]
+    own_macs: tuple[str, ...]
+    links: Links
+    addresses: Addresses
+    gate: Gate
+    neighbours: Neighbours
+    warnings: tuple[str, ...]
+
+
+@contextmanager
+def assemble(configuration: Configuration, secret: bytes, node_name: str | None) -> Iterator[Loop]:
+    """Everything up to the first turn; closed behind the last. Raises ZclusterError for what is refused."""
+    with ExitStack() as stack:
+        ground = _ground(configuration, node_name, stack)
+        yield _Assembly(configuration, ground, derive(secret), stack).loop
+
+
+def _ground(configuration: Configuration, node_name: str | None, stack: ExitStack) -> Ground:
+    warnings = prepare_host()
+    links = Links()
+    stack.callback(links.close)
+    addresses = Addresses()
+    stack.callback(addresses.close)
+    present = [LocalAddress(one.interface, one.address) for one in addresses.present() if not one.is_ours]
+    identity = identify(configuration, socket.gethostname(), present, node_name=node_name)
+    groups = group_places(configuration, identity)
+    references = reference_places(identity)
+    interfaces = gated_interfaces(groups)
+    managed = [address for group in groups for address in group.addresses]
+
+    gate = Gate()
+    stack.callback(gate.shut)
+    gate.install(managed, interfaces)
+    for left in addresses.sweep(managed):
+        warnings.append(f"{left.address} was left on {left.interface} by a predecessor, and taken away")
+    warnings.extend(f"interface {name} does not exist; it is gated when it comes" for name in gate.missing)
+    if not gate.egress_supported:
+        warnings.append("this kernel has no egress hook: announcements rely on the daemon's own clock")
+
+    listened = tuple(dict.fromkeys([*interfaces, *(reference.interface for reference in references)]))
+    spoken = dict.fromkeys([*listened, *(local.interface for local in identity.links)])
+    own_macs = dict.fromkeys(mac for name in spoken for mac in macs(links.present(), name))
+    watched = {
+        *managed,
+        *(canary for group in groups for canary in group.canaries),
+        *(reference.address for reference in references),
+    }
+    neighbours = Neighbours(listened, watched, tuple(own_macs))
+    stack.callback(neighbours.close)
+    return Ground(
+        identity,
+        groups,
+        references,
+        listened,
+        tuple(own_macs)[:LARGEST_MACS],
+        links,
+        addresses,
+        gate,
+        neighbours,
+        tuple(warnings),
+    )
+
+
+class _Assembly:
+    """The parts of one node, wired. `loop` is ready to run."""
+
+    def __init__(
+        self, configuration: Configuration, ground: Ground, keys: WireKeys, stack: ExitStack
+    ) -> None:
+        self._configuration = configuration
+        self._ground = ground
+        self._settings = settings_of(configuration)
+        self._name = ground.identity.node
+        self._version = _version()
+        self._started_ms = monotonic_ms()
+
+        durable_file = DurableFile(configuration.state_dir)
+        durable, damage = durable_file.load()
+        self._incarnation = max(durable.incarnation + 1, wall_ms())
+        self._journal = Journal(configuration.state_dir)
+        self._side = SideThread(SIDE_PRIORITY)
+        stack.callback(self._journal.close)
+        stack.callback(self._side.stop)
+
+        self._reader = BeatReader((keys,), self._name, self._incarnation)
+        self._bus = Bus(BusKeys(keys.server, keys.client, (keys.reader.public,)))
+        places = [link_place(local) for local in ground.identity.links]
+        self._transport = Transport(
+            self._name,
+            places,
+            self._reader,
+            BeatEncoder(),
+            Envelope((keys,)),
+            self._bus,
+            configuration.timing.beat_ms,
+        )
+        stack.callback(self._transport.close)
+        self._chronicle = Chronicle(
+            self._name,
+            Story(self._journal.recent(LARGEST_RECORDS)),
+            self._journal,
+            self._side,
+            self._transport.publish_story,
+            sys.stderr,
+        )
+        self._interfaces = Interfaces(ground.links, places, ground.service_interfaces, ground.own_macs)
+        self._sightings = Sightings(
+            ground.own_macs,
+            [address for group in ground.groups for address in group.addresses],
+            [canary for group in ground.groups for canary in group.canaries],
+            [(reference.link, reference.address) for reference in ground.references],
+        )
+
+        self._control = ControlSocket(configuration.control_socket)
+        stack.callback(self._control.close)
+        self._questions = Questions(
+            self._control,
+            self._chronicle.story,
+            self._status,
+            self._name,
+            self._incarnation,
+            self._version,
+            monotonic_ms,
+        )
+        self._performer = Performer(
+            Doors(
+                gate=ground.gate,
+                addresses=ground.addresses,
+                neighbours=ground.neighbours,
+                send_beat=self._transport.send,
+                store=durable_file.store,
+                submit=self._side.submit,
+                tell=self._chronicle.tell,
+                answer_move=self._questions.answer_move,
+            ),
+            ground.groups,
+            ground.references,
+            gated_interfaces(ground.groups),
+            monotonic_ms,
+        )
+        signals = StopSignals(monotonic_ms, self._give_up)
+        stack.callback(signals.close)
+        self._warnings = [*ground.warnings, *realtime.prepare().refusals]
+        self._node = Node(
+            self._name,
+            self._settings,
+            durable,
+            self._incarnation,
+            ground.own_macs,
+            self._interfaces.carriers(),
+            monotonic_ms(),
+            self._version,
+        )
+        self._life = Life(ServiceManager(), self._one_line, lambda: signals.is_stopping)
+        stack.callback(self._life.close)
+        self.loop = Loop(
+            self._node,
+            self._performer,
+            (self._transport, self._performer, self._questions, signals, self._life),
+            monotonic_ms,
+        )
+        stack.callback(self.loop.close)
+        self.loop.watch(signals.fileno(), signals.receive)
+        self.loop.watch(self._side.fileno(), self._side.receive)
+        self.loop.watch(self._control.fileno(), self._questions.receive)
+        self.loop.watch(ground.links.fileno(), self._receive_links)
+        self.loop.watch(ground.neighbours.fileno(), self._receive_sightings)
+        self._tell_start(damage)
+        self._transport.attach(self.loop, monotonic_ms(), self._chronicle.hear)
+
+    # ---- intakes
+
+    def _receive_links(self) -> list[Event]:
+        return self._interfaces.receive(
+            self._transport, self._ground.neighbours, self._performer, monotonic_ms()
+        )
+
+    def _receive_sightings(self) -> list[Event]:
+        found = []
+        for sighting in self._ground.neighbours.receive():
+            event = self._sightings.event(sighting.address, sighting.mac)
+            if event is not None:
+                found.append(event)
+        return found
+
+    # ---- words
+
+    def _tell_start(self, damage: str) -> None:
+        tell = self._chronicle.tell
+        text = f"zcluster {self._version} starts as {self._name} of {self._configuration.name}"
+        facts = {"incarnation": self._incarnation, "version": self._version}
+        tell(Tell("notice", "started", text, facts))
+        if damage:
+            tell(Tell("alarm", "memory-damaged", damage, {}))
+        for warning in self._warnings:
+            tell(Tell("warning", "host", warning, {}))
+
+    def _give_up(self) -> None:
+        text = "the orderly stop took too long; the kernel ends what is left of the leases"
+        self._chronicle.tell(Tell("warning", "stop-cut-short", text, {}))
+        self._performer.is_over = True
+
+    def _one_line(self) -> str:
+        situation = self._node.situation
+        holds = ", ".join(self._node.holder.holds()) or "nothing"
+        return f"{self._name}: {situation.state}, holds {holds}"
+
+    def _status(self) -> dict[str, object]:
+        now_ms = monotonic_ms()
+        broken = self._transport.problems()
+        around = Surroundings(
+            version=self._version,
+            incarnation=self._incarnation,
+            up_ms=now_ms - self._started_ms,
+            wall_ms=wall_ms(),
+            silence_ms=self._settings.timing.silence_ms,
+            links=link_facts(self._configuration, self._ground.identity),
+            warnings=(*self._warnings, *(f"link {name}: {problem}" for name, problem in broken.items())),
+            counters=self._counters(),
+        )
+        return status_of(view(self._node, now_ms), around, self._chronicle.story)
+
+    def _counters(self) -> dict[str, int]:
+        figures = self.loop.figures
+        found = {
+            "turns": figures.turns,
+            "events": figures.events,
+            "ticks": figures.ticks,
+            "busy_us": figures.busy_us,
+            "worst_turn_us": figures.worst_turn_us,
+            "worst_tick_late_ms": figures.worst_tick_late_ms,
+            "floods": figures.floods,
+            "cpu_ms": time.process_time_ns() // 1_000_000,
+            "control_clients_dropped": self._control.dropped_clients,
+            "neighbour_frames_malformed": self._ground.neighbours.malformed,
+        }
+        for prefix, counts in (
+            ("beats_", self._reader.counts),
+            ("bus_", self._bus.counts),
+            ("", self._transport.counts),
+            ("", self._performer.counts),
+            ("", self._chronicle.counts),
+        ):
+            found.update((prefix + word, count) for word, count in sorted(counts.items()))
+        return found
+
+
+def _version() -> str:
+    try:
+        return version("zcluster")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,110 @@
+"""What is told goes four ways: this host's journal and log, the story ring, and the bus for peers and tools.
+
+What must hold: telling never waits for a disk or a terminal (the side thread does); what peers tell is checked
+like any bytes from the network, kept under their own names, and never spread further.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TextIO
+
+import msgpack
+
+from zcluster.adapters.journal import Journal, Record, record_from
+from zcluster.control.actions import Tell
+from zcluster.control.events import Event
+from zcluster.errors import StateFileError
+from zcluster.supervisor.side_thread import SideThread
+from zcluster.supervisor.story import Story
+
+LARGEST_STORY_BYTES = 16 << 10
+FUTURE_MS = 24 * 3600 * 1000
+
+
+def wall_ms() -> int:
+    """Wall-clock milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def log_line(record: Record) -> str:
+    """One line for people: time, level, node, code, text."""
+    seconds, milliseconds = divmod(record.at_ms, 1000)
+    at = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(seconds))
+    text = " ".join(record.text.split())
+    return f"{at}.{milliseconds:03d} {record.level:<7} {record.node} {record.code}: {text}\n"
+
+
+class Chronicle:
+    """`publish` sends a body on the bus topic of this node's story; `log` gets this node's own lines."""
+
+    def __init__(
+        self,
+        node: str,
+        story: Story,
+        journal: Journal,
+        side_thread: SideThread,
+        publish: Callable[[bytes], None],
+        log: TextIO,
+        wall_clock: Callable[[], int] = wall_ms,
+    ) -> None:
+        self._node = node
+        self.story = story
+        self._journal = journal
+        self._side_thread = side_thread
+        self._publish = publish
+        self._log = log
+        self._wall_clock = wall_clock
+        self.counts: Counter[str] = Counter()
+
+    def tell(self, tell: Tell) -> None:
+        """Something happened here."""
+        record = Record(self._wall_clock(), self._node, tell.level, tell.code, tell.text, tell.facts)
+        self.story.add(record)
+        self._keep(record, log_line(record))
+        try:
+            body: bytes = msgpack.packb(record.plain(), default=str)
+        except (ValueError, TypeError, OverflowError):
+            self.counts["untold"] += 1
+            return
+        if len(body) <= LARGEST_STORY_BYTES:
+            self._publish(body)
+        else:
+            self.counts["untold"] += 1
+
+    def hear(self, bodies: Sequence[bytes]) -> None:
+        """What peers told. Anything that is no record of another node is counted and dropped."""
+        for body in bodies:
+            try:
+                record = self._checked(body)
+            except (ValueError, TypeError, RecursionError, msgpack.UnpackException):
+                self.counts["stories_bad"] += 1
+                continue
+            if self.story.add(record):
+                self._keep(record, "")
+
+    def _checked(self, body: bytes) -> Record:
+        if len(body) > LARGEST_STORY_BYTES:
+            raise ValueError("too long")
+        record = record_from(msgpack.unpackb(body))
+        if record.node == self._node or record.at_ms > self._wall_clock() + FUTURE_MS:
+            raise ValueError("not a peer's, or of the future")
+        return record
+
+    def _keep(self, record: Record, line: str) -> None:
+        def write() -> Event | None:
+            try:
+                if line:
+                    self._log.write(line)
+                    self._log.flush()
+                self._journal.append([record])
+            except StateFileError:
+                self.counts["journal_failed"] += 1
+            except (OSError, ValueError):
+                self.counts["log_failed"] += 1
+            return None
+
+        if not self._side_thread.submit(write):
+            self.counts["journal_overflow"] += 1

@@ -1,0 +1,60 @@
+"""`zcluster run`: from a file and a host to a running node, and back.
+
+What must hold, in this order: refuse clearly what cannot work (file, key, identity, a second daemon); stand the
+gate closed and take away what a predecessor left before the first beat; run; on the way out hand over first.
+Whatever ends this process, the kernel ends the lease. The one broad catch of the program is here: log, exit
+non-zero, and let the service manager start it again.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from dataclasses import replace
+from pathlib import Path
+
+from zcluster.config.configuration import Configuration
+from zcluster.config.keyfile import load_key
+from zcluster.config.load import load
+from zcluster.errors import ZclusterError
+from zcluster.supervisor.assembly import assemble
+from zcluster.supervisor.lock import take_lock
+
+EXIT_WELL = 0
+EXIT_DEFECT = 70  # EX_SOFTWARE of sysexits.h
+
+
+def run(
+    config: Path,
+    *,
+    node_name: str | None = None,
+    state_dir: Path | None = None,
+    run_dir: Path | None = None,
+) -> int:
+    """Run this host's node until it is told to stop; the exit status. `state_dir`, `run_dir` replace the file's.
+
+    Raises ZclusterError for what must be mended before it can run at all.
+    """
+    configuration = _placed(load(config), state_dir, run_dir)
+    secret = load_key(configuration.key_file)
+    lock = take_lock(configuration.run_dir)
+    try:
+        with assemble(configuration, secret, node_name) as loop:
+            loop.run()
+    except ZclusterError:
+        raise
+    except Exception:
+        # A defect. Nothing is mended here: the kernel ends the leases, the service manager starts us again.
+        traceback.print_exc(file=sys.stderr)
+        return EXIT_DEFECT
+    finally:
+        lock.close()
+    return EXIT_WELL
+
+
+def _placed(configuration: Configuration, state_dir: Path | None, run_dir: Path | None) -> Configuration:
+    return replace(
+        configuration,
+        state_dir=state_dir or configuration.state_dir,
+        run_dir=run_dir or configuration.run_dir,
+    )

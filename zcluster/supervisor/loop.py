@@ -1,0 +1,179 @@
+"""The one thread that drives the core: wait, drain every socket, then tell the time.
+
+What must hold:
+- A message is taken from its socket *before* the clock is read for it. A voter's grant runs from that reading,
+  so a reading older than the message would let the grant end before the holder's lease.
+- A `Tick` is handed in only after every socket was empty (or a bound was reached under a flood): silence is
+  judged on what truly did not come, also after this process stood still.
+- Actions are performed in their order right after each event; what fails comes back through the same inbox.
+- Nothing here sleeps, forks, or waits for a disk. Every batch has a bound.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from zcluster.control.actions import Action
+from zcluster.control.events import Event, Tick
+
+LARGEST_ROUNDS = 16
+LARGEST_READY = 64
+LARGEST_INBOX_EVENTS = 4096
+LONGEST_WAIT_MS = 1000
+
+Intake = Callable[[], Sequence[Event]]
+
+
+class Core(Protocol):
+    """The control core's two doors."""
+
+    def handle(self, event: Event, now_ms: int) -> list[Action]:
+        """Take one event, return what to do."""
+
+    def deadline(self) -> int:
+        """When a Tick is due, in monotonic milliseconds."""
+
+
+class Hands(Protocol):
+    """Who performs actions."""
+
+    is_over: bool
+
+    def perform(self, action: Action, now_ms: int) -> Sequence[Event]:
+        """Do it; what became of it, where it can fail."""
+
+
+class Chore(Protocol):
+    """Something that is due now and then, beside the core."""
+
+    def deadline(self) -> int | None:
+        """When `run` is due, in monotonic milliseconds; None for not at all."""
+
+    def run(self, now_ms: int) -> Sequence[Event]:
+        """Do what is due."""
+
+
+@dataclass(slots=True)
+class LoopFigures:
+    """What the loop measured of itself. A turn is everything between two waits."""
+
+    turns: int = 0
+    events: int = 0
+    ticks: int = 0
+    busy_us: int = 0
+    worst_turn_us: int = 0
+    worst_tick_late_ms: int = 0
+    floods: int = 0
+
+
+def monotonic_ms() -> int:
+    """The clock of the core: monotonic milliseconds, rounded down."""
+    return time.monotonic_ns() // 1_000_000
+
+
+class Loop:
+    """Drives `core` with what the watched descriptors bring, until `hands.is_over`."""
+
+    def __init__(
+        self, core: Core, hands: Hands, chores: Sequence[Chore] = (), clock: Callable[[], int] = monotonic_ms
+    ) -> None:
+        self._core = core
+        self._hands = hands
+        self._chores = tuple(chores)
+        self._clock = clock
+        self._poll = select.epoll()
+        self._intakes: dict[int, Intake] = {}
+        self._inbox: deque[Event] = deque()
+        self.figures = LoopFigures()
+
+    def watch(self, descriptor: int, intake: Intake) -> None:
+        """Call `intake` while `descriptor` is readable. One call takes a bounded batch."""
+        self._intakes[descriptor] = intake
+        self._poll.register(descriptor, select.EPOLLIN)
+
+    def forget(self, descriptor: int) -> None:
+        """Stop watching; call it before the descriptor is closed."""
+        del self._intakes[descriptor]
+        self._poll.unregister(descriptor)
+
+    def run(self) -> None:
+        """Turn until the hands are over."""
+        while not self._hands.is_over:
+            self.turn()
+
+    def close(self) -> None:
+        """Release the poll descriptor."""
+        self._poll.close()
+
+    def turn(self) -> None:
+        """One turn: wait for the first thing to do, then do all there is."""
+        ready = self._poll.poll(self._wait_ms() / 1000, LARGEST_READY)
+        began_ns = time.perf_counter_ns()
+        self._drain(ready)
+        self._run_chores()
+        now_ms = self._clock()
+        late_ms = now_ms - self._core.deadline()
+        if late_ms >= 0 and not self._hands.is_over:
+            self.figures.ticks += 1
+            self.figures.worst_tick_late_ms = max(self.figures.worst_tick_late_ms, late_ms)
+            self._take(Tick(), now_ms)
+        self._count_turn(time.perf_counter_ns() - began_ns)
+
+    def _wait_ms(self) -> int:
+        deadline_ms = self._core.deadline()
+        for chore in self._chores:
+            due_ms = chore.deadline()
+            if due_ms is not None and due_ms < deadline_ms:
+                deadline_ms = due_ms
+        return min(max(deadline_ms - self._clock(), 0), LONGEST_WAIT_MS)
+
+    def _drain(self, ready: list[tuple[int, int]]) -> None:
+        """Until every socket is empty; the next look costs one system call a round."""
+        for _ in range(LARGEST_ROUNDS):
+            if not ready:
+                return
+            for descriptor, _mask in ready:
+                intake = self._intakes.get(descriptor)
+                if intake is None:
+                    continue  # forgotten by an event of this very round
+                events = intake()
+                if events:
+                    now_ms = self._clock()
+                    for event in events:
+                        self._take(event, now_ms)
+            ready = self._poll.poll(0, LARGEST_READY)
+        self.figures.floods += 1
+
+    def _run_chores(self) -> None:
+        for chore in self._chores:
+            due_ms = chore.deadline()
+            if due_ms is not None and due_ms <= (now_ms := self._clock()):
+                for event in chore.run(now_ms):
+                    self._take(event, self._clock())
+
+    def _take(self, event: Event, now_ms: int) -> None:
+        """Hand one event in and perform what comes of it, and of that in turn."""
+        inbox = self._inbox
+        inbox.append(event)
+        while inbox:
+            self.figures.events += 1
+            for action in self._core.handle(inbox.popleft(), now_ms):
+                outcome = self._hands.perform(action, now_ms)
+                if outcome:
+                    inbox.extend(outcome)
+                    assert len(inbox) <= LARGEST_INBOX_EVENTS, "actions beget events without end"
+            if inbox:
+                now_ms = self._clock()
+
+    def _count_turn(self, length_ns: int) -> None:
+        figures = self.figures
+        length_us = length_ns // 1000
+        figures.turns += 1
+        figures.busy_us += length_us
+        if length_us > figures.worst_turn_us:
+            figures.worst_turn_us = length_us

@@ -1,0 +1,84 @@
+"""Where each peer is reached on each link, learned from the beats that came from there.
+
+Multicast finds peers; a switch that filters it (IGMP snooping without a querier) must not make a cluster deaf.
+So every peer once heard is sent beats by unicast too: every beat while it is heard, but not by multicast, and
+every tenth otherwise, which costs little and finds it again when it comes back.
+What must hold: pure; bounded; only authentic beats teach an address.
+"""
+
+from __future__ import annotations
+
+from zcluster.control.units import LinkName, NodeName
+
+LARGEST_PEERS = 256
+UNICAST_EVERY_BEATS = 10
+MULTICAST_LATELY_BEATS = 6
+LIVING_MS = 2000
+FORGET_AFTER_MS = 600_000
+
+
+class _Way:
+    """One peer on one link."""
+
+    __slots__ = ("address", "heard_ms", "multicast_ms")
+
+    def __init__(self, address: str, now_ms: int) -> None:
+        self.address = address
+        self.heard_ms = now_ms
+        self.multicast_ms = 0
+
+
+class Peers:
+    """The ways to all peers. `beat_ms` is the beat interval."""
+
+    def __init__(self, beat_ms: int) -> None:
+        self._lately_ms = MULTICAST_LATELY_BEATS * beat_ms
+        self._ways: dict[LinkName, dict[NodeName, _Way]] = {}
+
+    def heard(
+        self, node: NodeName, link: LinkName, address: str, is_multicast: bool, now_ms: int
+    ) -> str | None:
+        """An authentic beat of `node` came from `address`.
+
+        Returns the address that this one replaces: "" for a peer new on this link, None where nothing is new.
+        """
+        ways = self._ways.setdefault(link, {})
+        way = ways.get(node)
+        replaced: str | None = None
+        if way is None:
+            if len(ways) >= LARGEST_PEERS:
+                return None
+            way = ways[node] = _Way(address, now_ms)
+            replaced = ""
+        elif way.address != address:
+            replaced, way.address = way.address, address
+        way.heard_ms = now_ms
+        if is_multicast:
+            way.multicast_ms = now_ms
+        return replaced
+
+    def unicast(self, link: LinkName, sequence: int, now_ms: int) -> list[str]:
+        """The addresses that should get this beat by unicast on that link."""
+        ways = self._ways.get(link)
+        if ways is None:
+            return []
+        if sequence % UNICAST_EVERY_BEATS == 0:
+            return [way.address for way in ways.values()]
+        living_ms, lately_ms = now_ms - LIVING_MS, now_ms - self._lately_ms
+        return [
+            way.address for way in ways.values() if way.multicast_ms < lately_ms and way.heard_ms > living_ms
+        ]
+
+    def addresses(self, link: LinkName) -> list[str]:
+        """Every known address on that link."""
+        return [way.address for way in self._ways.get(link, {}).values()]
+
+    def forget_silent(self, now_ms: int) -> list[tuple[LinkName, str]]:
+        """Drop the ways on which nothing came for ten minutes; the (link, address) pairs dropped."""
+        dropped = []
+        for link, ways in self._ways.items():
+            for node, way in list(ways.items()):
+                if now_ms - way.heard_ms > FORGET_AFTER_MS:
+                    del ways[node]
+                    dropped.append((link, way.address))
+        return dropped

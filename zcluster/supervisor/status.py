@@ -1,0 +1,151 @@
+"""The status document, schema "zcluster.status/1": what `zcluster status --json` and tools read.
+
+    schema, ok          "zcluster.status/1", true
+    node, cluster       who answers, of which cluster
+    cluster_id          "" until the cluster is founded
+    generation, roster  of the cluster document; `quorum` of the roster must agree, `hears_majority` now
+    state, version, incarnation, up_ms, expected_nodes
+    groups[]            name, addresses, holder ("" for nobody), counter (its epoch's, null without holder),
+                        since_ms (how long, null where unknown), phase (of our own tenure, or "")
+    nodes[]             name, is_self, is_heard, is_voter, state, position (1: primary slave; null), holds[],
+                        unready[] (reasons), heard_ms (how long ago; null for never), hears_us, generation,
+                        version, links[]: name, is_heard, heard_ms, loss_per_mille
+    links[]             of this host: name, is_up, interface, address, is_service
+    slaves[]            names in their order
+    warnings[]          level ("warning", "alarm"), text
+    counters            numbers of the loop, the wire and the queues; for tools, may gain keys
+
+What must hold: pure, plain JSON values only; a key once published keeps its meaning within the schema's number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from zcluster.adapters.journal import Record
+from zcluster.control.view import GroupView, PeerView, View
+from zcluster.supervisor.story import Story
+
+SCHEMA = "zcluster.status/1"
+ALARM_SHOWN_MS = 10 * 60_000
+LEAST_LINK_SILENCE_MS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFacts:
+    """A link of the file as it is on this host."""
+
+    name: str
+    interface: str
+    address: str
+    is_service: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the core does not know and a reader of the status wants to. Times in wall-clock milliseconds."""
+
+    version: str
+    incarnation: int
+    up_ms: int
+    wall_ms: int
+    silence_ms: int
+    links: tuple[LinkFacts, ...]
+    warnings: tuple[str, ...]
+    counters: Mapping[str, int]
+
+
+def status_of(view: View, around: Surroundings, story: Story) -> dict[str, object]:
+    """The document for what the core sees now."""
+    link_names = tuple(link.name for link in around.links)
+    link_silence_ms = max(3 * around.silence_ms, LEAST_LINK_SILENCE_MS)
+    own_up = dict(view.own_links)
+    return {
+        "schema": SCHEMA,
+        "ok": True,
+        "node": view.node,
+        "cluster": view.cluster,
+        "cluster_id": view.cluster_id,
+        "generation": view.generation,
+        "roster": list(view.roster),
+        "quorum": view.quorum,
+        "hears_majority": view.hears_majority,
+        "state": view.state,
+        "version": around.version,
+        "incarnation": around.incarnation,
+        "up_ms": around.up_ms,
+        "expected_nodes": view.expected_nodes,
+        "groups": [_group(group, around, story) for group in view.groups],
+        "nodes": [_node(node, view.node, link_names, link_silence_ms) for node in view.nodes],
+        "links": [
+            {
+                "name": link.name,
+                "is_up": own_up.get(link.name, False),
+                "interface": link.interface,
+                "address": link.address,
+                "is_service": link.is_service,
+            }
+            for link in around.links
+        ],
+        "slaves": list(view.slaves),
+        "warnings": _warnings(view, around, story.alarms(around.wall_ms - ALARM_SHOWN_MS)),
+        "counters": dict(around.counters),
+    }
+
+
+def _group(group: GroupView, around: Surroundings, story: Story) -> dict[str, object]:
+    is_held = bool(group.holder) and group.is_open
+    since_ms = group.held_ms
+    if is_held and since_ms is None:
+        record = story.last_takeover(group.name, group.epoch)
+        since_ms = max(around.wall_ms - record.at_ms, 0) if record is not None else None
+    return {
+        "name": group.name,
+        "addresses": list(group.addresses),
+        "holder": group.holder if is_held else "",
+        "counter": group.epoch if is_held else None,
+        "since_ms": since_ms if is_held else None,
+        "phase": group.phase,
+        "last_holder": group.last_holder,
+    }
+
+
+def _node(node: PeerView, own_name: str, links: Sequence[str], link_silence_ms: int) -> dict[str, object]:
+    records = {link.link: link for link in node.links}
+    seen = []
+    for name in links if node.name != own_name else ():
+        record = records.get(name)
+        seen.append(
+            {
+                "name": name,
+                "is_heard": record is not None and node.is_alive and record.heard_ms <= link_silence_ms,
+                "heard_ms": record.heard_ms if record is not None else None,
+                "loss_per_mille": record.loss_per_mille if record is not None else None,
+            }
+        )
+    return {
+        "name": node.name,
+        "is_self": node.name == own_name,
+        "is_heard": node.is_alive,
+        "is_voter": node.is_member,
+        "state": node.state,
+        "position": node.position or None,
+        "holds": list(node.holds),
+        "unready": list(node.unready),
+        "heard_ms": node.heard_ms if node.heard_ms >= 0 else None,
+        "hears_us": node.hears_us,
+        "generation": node.generation,
+        "version": node.version,
+        "links": seen,
+    }
+
+
+def _warnings(view: View, around: Surroundings, alarms: Sequence[Record]) -> list[dict[str, str]]:
+    found = [{"level": "warning", "text": text} for text in around.warnings]
+    for node in view.nodes:
+        if not node.same_settings:
+            text = f"{node.name} runs another file: compare `sha256sum` of it on both hosts"
+            found.append({"level": "warning", "text": text})
+    found.extend({"level": record.level, "text": f"{record.node}: {record.text}"} for record in alarms)
+    return found

@@ -1,0 +1,291 @@
+"""The sockets of all links: beats out on every one, beats in from every one, opened again when a link returns.
+
+What must hold: a link that breaks costs only itself; its sockets are closed at once and tried again at a
+bounded pace, sooner when the kernel says that the interface changed. The same bytes go out everywhere, by
+multicast first (it is the fastest and the widest), then by unicast where that is needed, then on the bus.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from zcluster.adapters.bus import BEAT_TOPIC, STORY_TOPIC, Bus
+from zcluster.adapters.multicast import BeaconSocket
+from zcluster.control.events import BeatReceived, BeatRepeated, Event
+from zcluster.control.messages import Beat
+from zcluster.control.units import LinkName, NodeName
+from zcluster.errors import KernelRefused
+from zcluster.supervisor.loop import Loop
+from zcluster.supervisor.peers import Peers
+from zcluster.wire.beacon import Envelope
+from zcluster.wire.codec import BeatEncoder
+from zcluster.wire.reader import BeatReader
+
+BATCH_DATAGRAMS = 64
+BATCH_MESSAGES = 64
+RETRY_MS = (200, 500, 1000, 2000)
+SWEEP_MS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a link of the file is on this host, and how it is spoken on."""
+
+    link: LinkName
+    interface: str
+    address: str
+    multicast: str
+    beacon_port: int
+    bus_port: int
+    ttl: int
+
+
+@dataclass(slots=True)
+class _Line:
+    """One link's sockets; none while it is broken. `failures` counts tries since it last stood."""
+
+    place: Place
+    beacon: BeaconSocket | None = None
+    has_bus: bool = False
+    failures: int = 0
+    retry_ms: int | None = 0
+    problem: str = ""
+
+
+class Transport:
+    """All links of this node. It is a chore of the loop: what is broken is tried again."""
+
+    def __init__(
+        self,
+        node: NodeName,
+        places: Sequence[Place],
+        reader: BeatReader,
+        encoder: BeatEncoder,
+        envelope: Envelope,
+        bus: Bus,
+        beat_ms: int,
+    ) -> None:
+        self._node = node
+        self._reader = reader
+        self._encoder = encoder
+        self._envelope = envelope
+        self._bus = bus
+        self._peers = Peers(beat_ms)
+        self._lines = {place.link: _Line(place) for place in places}
+        self._bus_ports = {place.link: place.bus_port for place in places}
+        self._topic = BEAT_TOPIC + node.encode("ascii")
+        self._story_topic = STORY_TOPIC + node.encode("ascii")
+        self._newest: dict[tuple[NodeName, LinkName], int] = {}
+        self._loop: Loop | None = None
+        self._watched_bus: tuple[int, ...] = ()
+        self._is_bus_stirred = False
+        self._hear_stories: Callable[[Sequence[bytes]], None] = _ignore
+        self._swept_ms = 0
+        self.counts: Counter[str] = Counter()
+
+    def attach(self, loop: Loop, now_ms: int, hear_stories: Callable[[Sequence[bytes]], None]) -> None:
+        """Open what can be opened and have the loop watch it. Stories are handed on as they came."""
+        self._loop = loop
+        self._hear_stories = hear_stories
+        self._watch_bus()
+        self.run(now_ms)
+
+    def problems(self) -> dict[LinkName, str]:
+        """Why each broken link is broken."""
+        return {name: line.problem for name, line in self._lines.items() if line.problem}
+
+    # ---- out
+
+    def send(self, beat: Beat, now_ms: int) -> None:
+        """Encode once, seal once, and send on every link and transport. A loss is nobody's failure."""
+        datagram = self._envelope.seal(self._encoder.encode(beat))
+        for name, line in self._lines.items():
+            if line.beacon is None:
+                continue
+            try:
+                if line.place.multicast and not line.beacon.send(datagram):
+                    self.counts["send_queue_full"] += 1
+                for address in self._peers.unicast(name, beat.sequence, now_ms):
+                    line.beacon.send_to(datagram, address)
+            except KernelRefused as problem:
+                self._break(line, str(problem), now_ms)
+        self._bus.publish(self._topic, datagram)
+
+    def publish_story(self, body: bytes) -> None:
+        """Tell peers and tools what happened here."""
+        self._bus.publish(self._story_topic, body)
+
+    # ---- in
+
+    def _receive_beats(self, line: _Line) -> list[Event]:
+        if line.beacon is None:
+            return []
+        try:
+            datagrams = line.beacon.receive_marked(BATCH_DATAGRAMS)
+        except KernelRefused as problem:
+            self._break(line, str(problem), time.monotonic_ns() // 1_000_000)
+            return []
+        events: list[Event] = []
+        wall_ms = time.time_ns() // 1_000_000
+        now_ms = time.monotonic_ns() // 1_000_000
+        link = line.place.link
+        for data, source, is_multicast in datagrams:
+            event = self._reader.read(data, link, wall_ms)
+            if event is None:
+                continue
+            node = event.beat.node if isinstance(event, BeatReceived) else event.node
+            replaced = self._peers.heard(node, link, source, is_multicast, now_ms)
+            if replaced is not None:
+                self._connect(line, source, replaced)
+            if self._is_news(event, node, link):
+                events.append(event)
+        return events
+
+    def receive_bus(self) -> list[Event]:
+        """What the bus brought: beats become events, stories are handed on."""
+        events: list[Event] = []
+        messages = self._bus.receive(BATCH_MESSAGES)
+        if not messages:
+            return events
+        self._is_bus_stirred = True  # its descriptors are edge-triggered: look again until it is empty
+        wall_ms = time.time_ns() // 1_000_000
+        stories = []
+        for link, topic, body in messages:
+            if topic.startswith(BEAT_TOPIC):
+                event = self._reader.read(body, link, wall_ms)
+                if event is None:
+                    continue
+                node = event.beat.node if isinstance(event, BeatReceived) else event.node
+                if self._is_news(event, node, link):
+                    events.append(event)
+            else:
+                stories.append(body)
+        if stories:
+            self._hear_stories(stories)
+        return events
+
+    def _is_news(self, event: BeatReceived | BeatRepeated, node: NodeName, link: LinkName) -> bool:
+        """A second copy on the same link (unicast beside multicast, or the bus) tells nothing."""
+        if isinstance(event, BeatReceived):
+            self._newest[node, link] = event.beat.sequence
+            return True
+        if self._newest.get((node, link)) == event.sequence:
+            return False
+        self._newest[node, link] = event.sequence
+        return True
+
+    # ---- the bus
+
+    def _connect(self, line: _Line, address: str, replaced: str) -> None:
+        if not line.has_bus:
+            return
+        name = line.place.link
+        if replaced:
+            self._bus.disconnect(name, replaced, line.place.bus_port)
+        self._bus.connect(name, address, line.place.bus_port)
+        self._is_bus_stirred = True
+
+    def _watch_bus(self) -> None:
+        assert self._loop is not None
+        for descriptor in self._watched_bus:
+            self._loop.forget(descriptor)
+        self._watched_bus = self._bus.filenos()
+        for descriptor in self._watched_bus:
+            self._loop.watch(descriptor, self.receive_bus)
+        self._is_bus_stirred = True
+
+    # ---- broken and mended
+
+    def interface_changed(self, interface: str, now_ms: int) -> None:
+        """The kernel says that something about the interface changed: try its broken links at once."""
+        for line in self._lines.values():
+            if line.place.interface == interface and line.retry_ms is not None:
+                line.retry_ms = now_ms
+
+    def rebuild(self, link: LinkName, now_ms: int) -> None:
+        """The link's interface or address went and came: what stood on it is void."""
+        self._break(self._lines[link], "its interface was rebuilt", now_ms)
+        self._lines[link].retry_ms = now_ms
+
+    def deadline(self) -> int | None:
+        """When a broken link is tried again, or the bus must be looked at."""
+        if self._is_bus_stirred:
+            return 0
+        return min(
+            (line.retry_ms for line in self._lines.values() if line.retry_ms is not None), default=None
+        )
+
+    def run(self, now_ms: int) -> Sequence[Event]:
+        """Try what is due; look at the bus where an edge may have been swallowed."""
+        for line in self._lines.values():
+            if line.retry_ms is not None and line.retry_ms <= now_ms:
+                self._open(line, now_ms)
+        if now_ms - self._swept_ms >= SWEEP_MS:
+            self._swept_ms = now_ms
+            self._forget_silent(now_ms)
+        if self._is_bus_stirred:
+            self._is_bus_stirred = False
+            return self.receive_bus()
+        return ()
+
+    def _forget_silent(self, now_ms: int) -> None:
+        for name, address in self._peers.forget_silent(now_ms):
+            line = self._lines[name]
+            if line.has_bus:
+                self._bus.disconnect(name, address, line.place.bus_port)
+
+    def _open(self, line: _Line, now_ms: int) -> None:
+        assert self._loop is not None
+        place = line.place
+        try:
+            if line.beacon is None:
+                line.beacon = BeaconSocket(
+                    place.interface, place.address, place.multicast, place.beacon_port, place.ttl
+                )
+                for descriptor in line.beacon.filenos():
+                    self._loop.watch(descriptor, lambda: self._receive_beats(line))
+            if not line.has_bus:
+                self._bus.open_link(place.link, place.address, place.bus_port)
+                line.has_bus = True
+                self._watch_bus()
+                for address in self._peers.addresses(place.link):
+                    self._bus.connect(place.link, address, place.bus_port)
+        except KernelRefused as problem:
+            line.problem = str(problem)
+            line.retry_ms = now_ms + RETRY_MS[min(line.failures, len(RETRY_MS) - 1)]
+            line.failures += 1
+        else:
+            line.problem, line.failures, line.retry_ms = "", 0, None
+
+    def _break(self, line: _Line, problem: str, now_ms: int) -> None:
+        assert self._loop is not None
+        self.counts["links_broken"] += 1
+        if line.beacon is not None:
+            for descriptor in line.beacon.filenos():
+                self._loop.forget(descriptor)
+            line.beacon.close()
+            line.beacon = None
+        if line.has_bus:
+            # The descriptors must leave the poll before they are closed.
+            for descriptor in self._watched_bus:
+                self._loop.forget(descriptor)
+            self._watched_bus = ()
+            self._bus.close_link(line.place.link)
+            line.has_bus = False
+            self._watch_bus()
+        line.problem = problem
+        line.retry_ms = now_ms + RETRY_MS[0]
+
+    def close(self) -> None:
+        """Drop everything."""
+        for line in self._lines.values():
+            if line.beacon is not None:
+                line.beacon.close()
+        self._bus.close()
+
+
+def _ignore(_bodies: Sequence[bytes]) -> None:
+    """Before the loop turns, nobody listens."""
