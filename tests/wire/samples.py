@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from zcluster.control.document import Document
+from zcluster.control.document import Acceptance, Document, Pin, Proposal
 from zcluster.control.messages import Ack, Ask, Beat, Claim, FoundingView, Grant, Release, Report
-from zcluster.control.units import NodeState, Pair
+from zcluster.control.units import Ballot, NodeState, Pair
 
 WALL_MS = 1_790_000_000_000
 
@@ -26,6 +26,7 @@ ORDINARY_REPORT = Report(
     settings_digest="9f86d081",
     floor=0,
     ceiling=1000,
+    stored_generation=3,
 )
 ORDINARY = Beat(
     "a",
@@ -46,6 +47,17 @@ rosters = st.lists(names, max_size=6, unique=True).map(tuple)
 macs = st.binary(min_size=6, max_size=6).map(lambda raw: raw.hex(":"))
 states = st.sampled_from([state for state in NodeState if state is not NodeState.UNKNOWN])
 
+documents = st.builds(
+    Document,
+    cluster_ids,
+    counters,
+    rosters,
+    forgotten=rosters,
+    pins=st.lists(st.builds(Pin, names, names), max_size=2).map(tuple),
+    is_forced=flags,
+)
+ballots = st.builds(Ballot, counters, names_or_empty)
+
 reports = st.builds(
     Report,
     cluster_id=cluster_ids,
@@ -60,11 +72,17 @@ reports = st.builds(
     unready=st.lists(printable, max_size=2).map(lambda found: tuple(each[:32] for each in found)),
     macs=st.lists(macs, max_size=4).map(tuple),
     founding=st.none() | st.builds(FoundingView, cluster_ids, rosters, flags),
-    document=st.none() | st.builds(Document, cluster_ids, counters, rosters),
+    document=st.none() | documents,
     version=printable,
     settings_digest=names_or_empty,
     floor=counters,
     ceiling=counters,
+    stored_generation=counters,
+    proposal=st.none() | st.builds(Proposal, counters, ballots, st.none()),
+    acceptance=st.none() | st.builds(Acceptance, counters, ballots, ballots, st.none()),
+    is_amnesiac=flags,
+    asks_long=flags,
+    continues=st.integers(0, 2**53 - 1),
 )
 beats = st.builds(
     Beat,

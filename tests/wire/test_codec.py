@@ -146,6 +146,8 @@ def test_unknown_fields_are_ignored() -> None:
 
 # What is too much or of the wrong kind
 
+OPTIONAL_SLOW = {report.FOUNDING, report.DOCUMENT, report.PROPOSAL, report.ACCEPTANCE}
+
 LONG = "n" * 65
 BAD_NAMES = ["", LONG, "with space", "ä", "a/b", "a\n", 5, None, b"a", ["a"]]
 BAD_COUNTERS = [-1, 2**48 + 1, 1.0, True, None, "1"]
@@ -184,6 +186,10 @@ SLOW_FAULTS: list[tuple[int, Any]] = [
     *faults(report.FOUNDING, (5, [], ["c", ["a", "a"], True], ["c", ["a"], 1], ["c", [LONG], True])),
     (report.FOUNDING, ["c", [f"n{number}" for number in range(bounds.MAX_NODES + 1)], True]),
     *faults(report.DOCUMENT, (5, [], ["c", -1, []], ["c", 1, ["a", "a"]], ["c", 1, None], [1, 1, []])),
+    *faults(report.PROPOSAL, (5, [], [1, [1, "a"]], [1, [-1, "a"], None], [1, [1, LONG], None])),
+    *faults(report.ACCEPTANCE, (5, [], [1, [1, "a"], [0, ""]], [1, [1, "a"], 5, None])),
+    *faults(report.IS_AMNESIAC, (None, 1, "x")),
+    *faults(report.CONTINUES, BAD_NUMBERS),
     *faults(report.VERSION, ("v" * 65, "1\n", None, 1)),
     *faults(report.SETTINGS_DIGEST, (LONG, "ä", None, b"d")),
     *faults(report.HEADS, (None, {}, [["b", 1, []], ["b", 1, []]], [["b", 1]], [["b", 2**53, []]])),
@@ -211,7 +217,7 @@ def test_a_missing_fast_field_is_refused(field: int) -> None:
         BeatDecoder().decode(payload_of({key: value for key, value in FAST.items() if key != field}))
 
 
-@pytest.mark.parametrize("field", sorted({*SLOW} - {report.FOUNDING, report.DOCUMENT}))
+@pytest.mark.parametrize("field", sorted({*SLOW} - OPTIONAL_SLOW))
 def test_a_missing_slow_field_is_refused(field: int) -> None:
     with pytest.raises(BadMessage):
         BeatDecoder().decode(payload_of(FAST, {key: value for key, value in SLOW.items() if key != field}))
