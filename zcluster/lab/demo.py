@@ -132,6 +132,7 @@ class _Stage:
         return rows
 
     def _addresses(self) -> list[AddressRow]:
+        self._lab.observer.collect()
         now_ns = time.time_ns()
         rows = []
         for group in self._lab.plan.groups:

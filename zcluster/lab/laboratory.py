@@ -179,9 +179,16 @@ class Laboratory:
             wrong += [f"{address} does not answer" for address in self.silent_addresses()]
             if not wrong:
                 return statuses
+            self._refuse_dead_daemons()
             if time.monotonic() > until:
                 raise LabError(f"the cluster is not well after {limit_s:g} s: {'; '.join(wrong)}")
             time.sleep(_ASK_EVERY_S)
+
+    def _refuse_dead_daemons(self) -> None:
+        for node in self.powered:
+            daemon = self.daemon_of(node)
+            if not daemon.is_running():
+                raise LabError(f"the daemon of {node} ended by itself with status {daemon.wait(0.0)}")
 
     def silent_addresses(self) -> list[str]:
         """The floating addresses that do not answer the client steadily."""
