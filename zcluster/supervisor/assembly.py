@@ -57,6 +57,8 @@ from zcluster.wire.keys import WireKeys, derive
 from zcluster.wire.reader import BeatReader
 
 LARGEST_MACS = 64
+GATHER_SHARE = 10
+LONGEST_GATHER_MS = 4
 SIDE_PRIORITY = realtime.DEFAULT_PRIORITY - 1
 
 
@@ -227,6 +229,7 @@ class _Assembly:
             self._performer,
             (self._transport, self._performer, self._questions, signals, self._life),
             monotonic_ms,
+            min(configuration.timing.beat_ms // GATHER_SHARE, LONGEST_GATHER_MS),
         )
         stack.callback(self.loop.close)
         self.loop.watch(signals.fileno(), signals.receive)
