@@ -170,20 +170,29 @@ class Laboratory:
     def wait_until_well(self, limit_s: float = WELL_LIMIT_S) -> dict[str, Status]:
         """Wait until every daemon with power agrees that all is well, and every address answers the client.
 
-        Returns the statuses that said so. Raises LabError with what is still wrong, and the logs' last lines.
+        Returns the statuses that said so. Raises LabError with what is still wrong.
         """
         until = time.monotonic() + limit_s
         while True:
             self.observer.collect()
             statuses = self.statuses()
-            wrong = complaints(statuses, self.powered, [group.name for group in self.plan.groups])
-            wrong += [f"{address} does not answer" for address in self.silent_addresses()]
+            wrong = self.complaints(statuses)
             if not wrong:
                 return statuses
-            self._refuse_dead_daemons()
             if time.monotonic() > until:
                 raise LabError(f"the cluster is not well after {limit_s:g} s: {'; '.join(wrong)}")
             time.sleep(_ASK_EVERY_S)
+
+    def complaints(self, statuses: Mapping[str, Status]) -> list[str]:
+        """What is not well, as these statuses and the client say; empty when all is.
+
+        Raises LabError where waiting is in vain: a daemon ended by itself.
+        """
+        wrong = complaints(statuses, self.powered, [group.name for group in self.plan.groups])
+        wrong += [f"{address} does not answer" for address in self.silent_addresses()]
+        if wrong:
+            self._refuse_dead_daemons()
+        return wrong
 
     def _refuse_dead_daemons(self) -> None:
         for node in self.powered:
