@@ -96,7 +96,8 @@ def test_each_address_is_gated_for_itself(wire: Wire, gate: Gate) -> None:
 
 @pytest.mark.parametrize("lease_ms", [76, 140])
 def test_the_kernel_ends_the_lease_on_time(wire: Wire, gate: Gate, lease_ms: int) -> None:
-    """Never late; early by two ticks at most (the timeout is rounded down, and begins within a tick)."""
+    """Early by two ticks at most (the timeout is rounded down, and begins within a tick); late only by
+    the lateness of the tick's own interrupt."""
     with wire.host.inside():
         speaker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     speaker.bind((V4, 5060))
@@ -108,7 +109,7 @@ def test_the_kernel_ends_the_lease_on_time(wire: Wire, gate: Gate, lease_ms: int
         gate.point(BOTH, slot)
         lasted_ms.append((last_passed_s(speaker, armed_s + lease_ms / 1000 + 0.03) - armed_s) * 1000)
     speaker.close()
-    assert max(lasted_ms) <= lease_ms + 0.3, "spoke after the lease"
+    assert max(lasted_ms) <= lease_ms + TICK_S * 500, "spoke after the lease"
     assert max(lasted_ms) >= lease_ms - 2 * TICK_S * 1000 - 1, "the lease ended long before its time"
 
 

@@ -88,3 +88,13 @@ def test_suspension_is_the_difference_of_two_clocks() -> None:
 
 def test_the_tick_is_one_of_those_that_kernels_have() -> None:
     assert round(realtime.tick_ms(), 2) in {1.0, 3.33, 4.0, 10.0}
+
+
+def test_the_ticks_lag_is_mostly_below_two_ticks() -> None:
+    lags_ms = []
+    for _count in range(200):
+        time.sleep(0.0005)
+        lags_ms.append(realtime.tick_lag_ms())
+    lags_ms.sort()
+    assert lags_ms[0] >= 0
+    assert lags_ms[100] < 2 * realtime.tick_ms()

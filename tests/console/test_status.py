@@ -105,6 +105,11 @@ SENTENCES: list[tuple[dict[str, Any], ExitStatus, str]] = [
         "All 3 groups are held, but n2 runs another file.",
     ),
     (
+        {"warnings": [{"level": "notice", "text": "memory was not locked"}]},
+        ExitStatus.WELL,
+        "All 3 groups are held; 2 slaves stand ready.",
+    ),
+    (
         {"groups": [group("blue", 10, "")]},
         ExitStatus.UNHELD,
         "Group blue has no holder: n4 should take over at any moment; if this stays, run `zcluster why blue`.",

@@ -4,6 +4,7 @@ from ipaddress import ip_address, ip_interface
 
 import pytest
 
+from zcluster.adapters.neighbour_frames import Kind
 from zcluster.control.events import AddressSeen, Event, ReferenceSeen
 from zcluster.supervisor.sightings import Sightings, canary_of
 
@@ -27,8 +28,10 @@ SIGHTINGS = Sightings(
         ("10.20.0.77", OTHER, None),
     ],
 )
-def test_frames_are_sorted(address: str, mac: str, event: Event | None) -> None:
-    assert SIGHTINGS.event(ip_address(address), mac) == event
+@pytest.mark.parametrize("kind", Kind)
+def test_frames_are_sorted(address: str, mac: str, event: Event | None, kind: Kind) -> None:
+    found = SIGHTINGS.event(ip_address(address), mac, kind)
+    assert found == (None if kind is Kind.PROBE else event), "a peer's probe is no use of the address"
 
 
 @pytest.mark.parametrize(

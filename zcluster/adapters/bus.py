@@ -95,6 +95,11 @@ class Bus:
         subscribers = (link.subscriber.fileno() for link in self._links.values())
         return (self._admission.socket.fileno(), *subscribers)
 
+    def sources(self) -> tuple[tuple[int, str], ...]:
+        """The same descriptors, each with its link, or "" for that of newcomers: see `receive_from`."""
+        subscribers = ((link.subscriber.fileno(), name) for name, link in self._links.items())
+        return ((self._admission.socket.fileno(), ""), *subscribers)
+
     def open_link(self, link: str, address: str, port: int) -> None:
         """Publishes on `address`:`port` and makes ready to subscribe from `address`.
 
@@ -143,9 +148,11 @@ class Bus:
         self.disconnect(link, address, port)
         self.connect(link, address, port)
 
-    def publish(self, topic: bytes, body: bytes) -> None:
-        """Sends on every open link. Subscribers whose queue is full miss it: PUB never waits."""
-        for opened in self._links.values():
+    def publish(self, topic: bytes, body: bytes, only: str = "") -> None:
+        """Sends on every open link, or only on that one. Who lags misses it: PUB never waits."""
+        for link, opened in self._links.items():
+            if only and link != only:
+                continue
             # Asking makes libzmq look at what subscribers have taken: sending alone looks once a
             # millisecond and drops the rest of a short burst as if their queues were full (measured).
             opened.publisher.get(zmq.EVENTS)
@@ -164,6 +171,17 @@ class Bus:
         received: list[tuple[str, bytes, bytes]] = []
         for link, opened in self._links.items():
             self._drain(link, opened.subscriber, limit, received)
+        return received
+
+    def receive_from(self, source: str, limit: int) -> list[tuple[str, bytes, bytes]]:
+        """As `receive`, for one of `sources` only: what did not become readable is not asked."""
+        received: list[tuple[str, bytes, bytes]] = []
+        opened = self._links.get(source)
+        if opened is not None:
+            self._drain(source, opened.subscriber, limit, received)
+        elif not source:
+            self._admission.answer()
+            self.counts["refused"] = self._admission.refused
         return received
 
     def close(self) -> None:

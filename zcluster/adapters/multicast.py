@@ -90,6 +90,18 @@ class BeaconSocket:
             self._drain(receiver, limit, received)
         return received
 
+    def sources(self) -> tuple[tuple[int, bool], ...]:
+        """The same descriptors, each with whether it is that of multicast: see `receive_from`."""
+        return tuple((receiver.fileno(), receiver is not self._sender) for receiver in self._receivers)
+
+    def receive_from(self, is_multicast: bool, limit: int) -> list[tuple[bytes, str, bool]]:
+        """As `receive_marked`, from one of `sources` only: what did not become readable is not asked."""
+        received: list[tuple[bytes, str, bool]] = []
+        for receiver in self._receivers:
+            if (receiver is not self._sender) is is_multicast:
+                self._drain(receiver, limit, received)
+        return received
+
     def close(self) -> None:
         """Leaves the group and frees the port."""
         for receiver in self._receivers:

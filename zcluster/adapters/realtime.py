@@ -77,6 +77,16 @@ def tick_ms() -> float:
     return time.clock_getres(_CLOCK_MONOTONIC_COARSE) * 1000
 
 
+def tick_lag_ms() -> float:
+    """How far the kernel's tick is behind the true time: below two ticks as a rule.
+
+    What is beyond that is how late the kernel ends a lease just now: another processor owns the tick and the
+    hypervisor keeps it. The kernel itself bounds it to five ticks (kernel/time/tick-sched.c, stalled_jiffies).
+    """
+    coarse_ns = time.clock_gettime_ns(_CLOCK_MONOTONIC_COARSE)
+    return (time.clock_gettime_ns(time.CLOCK_MONOTONIC) - coarse_ns) / _NANOSECONDS
+
+
 def _schedule(priority: int) -> str:
     """Ask for SCHED_RR; the text of the refusal, or nothing."""
     if priority <= 0:

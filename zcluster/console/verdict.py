@@ -86,7 +86,9 @@ def _complaints(status: Status) -> list[str]:
     missing = status["expected_nodes"] - len(status["nodes"])
     if missing > 0:
         found.append(f"{counted(missing, 'expected node')} never came: start `zcluster run` there")
-    found.extend(warning["text"].rstrip(".") for warning in status["warnings"])
+    found.extend(
+        warning["text"].rstrip(".") for warning in status["warnings"] if warning["level"] != "notice"
+    )
     return found
 
 

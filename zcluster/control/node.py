@@ -129,6 +129,7 @@ class Node:
                 peer = s.detector.peers.get(node)
                 if peer is not None and peer.incarnation == incarnation:
                     peer.note_link(min(sequence, peer.sequence), link, now_ms)
+                return out  # two of three events are copies: nothing below depends on them
             case Opened(group, counter, problem):
                 self.holder.opened(group, counter, problem)
                 self._advance_state()

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from textwrap import wrap
 
 from rich.console import Console
 from rich.live import Live
@@ -27,7 +28,8 @@ LONGEST_OUTAGE_MS = 1000.0
 _TAKEOVER_LIMIT_S = 5.0
 _FRAME_S = 0.2
 _ASK_EVERY_S = 0.5
-_STORY_LINES = 9
+_STORY_LINES = 12
+_FRAME_COLUMNS = 4
 _STEADY_MS = 100
 
 
@@ -73,10 +75,13 @@ class _Stage:
 
     def say(self, text: str) -> None:
         """Tell one thing."""
-        line = f"{time.monotonic() - self._begin_s:5.1f} s  {text}"
-        self._said.append(line)
+        head = f"{time.monotonic() - self._begin_s:5.1f} s  "
+        lines = wrap(
+            head + text, WIDTH - _FRAME_COLUMNS, subsequent_indent=" " * len(head), drop_whitespace=True
+        )
+        self._said += lines
         if self._live is None:
-            print(line, flush=True)
+            print("\n".join(lines), flush=True)
         else:
             self.refresh(now=True)
 
@@ -132,6 +137,7 @@ class _Stage:
         return rows
 
     def _addresses(self) -> list[AddressRow]:
+        self._lab.observer.collect()
         now_ns = time.time_ns()
         rows = []
         for group in self._lab.plan.groups:
@@ -160,7 +166,9 @@ def _play(lab: Laboratory, stage: _Stage) -> None:
     stage.pause(6.0, 2.0)
     victim = _let_a_host_die(lab, stage, holders, ready[0])
     _let_it_return(lab, stage, victim)
-    stage.say("All of this was checked on the wire. Nothing of it is left behind.")
+    stage.say(
+        "All of this was checked on the wire, and nothing is left behind. Now break it yourself: zcluster lab up"
+    )
     stage.pause(2.0, 0.0)
 
 
@@ -216,11 +224,7 @@ def _let_it_return(lab: Laboratory, stage: _Stage, victim: str) -> None:
 
 
 def _is_well(lab: Laboratory) -> bool:
-    try:
-        lab.wait_until_well(limit_s=0.0)
-    except LabError:
-        return False
-    return True
+    return not lab.complaints(lab.statuses())
 
 
 def _answers_from(lab: Laboratory, group: GroupPlan, former: str, since_ns: int) -> bool:

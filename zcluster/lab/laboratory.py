@@ -24,13 +24,14 @@ from zcluster.lab.configuration import cluster_file
 from zcluster.lab.host import Host, Program, Storage
 from zcluster.lab.network import Switchboard
 from zcluster.lab.observer import Observer
-from zcluster.lab.plan import CLIENT, HostPlan, Network, Plan
+from zcluster.lab.plan import HostPlan, Network, Plan
 from zcluster.lab.world import RUN
 
 DAEMON = "daemon"
+_DAEMON = (sys.executable, "-m", "zcluster", "run")
 HOSTS_FILE = "hosts.json"  # name to process id inside the world, for `zcluster lab shell`
-FOUNDING_LIMIT_S = 20.0
-WELL_LIMIT_S = 20.0
+FOUNDING_LIMIT_S = 60.0  # a few seconds where nothing else runs
+WELL_LIMIT_S = 30.0
 LOOK_EVERY_S = 0.02
 _ASK_EVERY_S = 0.1
 _ASK_LIMIT_S = 0.5
@@ -52,14 +53,8 @@ class Laboratory:
         self.switchboard = Switchboard()
         self.observer = Observer(plan.floating)
         self.probes = ProbeRecord(plan.floating)
-        self._daemon = daemon or [
-            sys.executable,
-            "-m",
-            "zcluster",
-            "run",
-            "--config",
-            str(self.config_file),
-        ]
+        self._daemon = daemon or [*_DAEMON, "--config", str(self.config_file)]
+        self._without_power: set[str] = set()
 
     def build(self) -> None:
         """Lay the networks, power on every host, start every daemon and the client. Raises LabError."""
@@ -82,7 +77,11 @@ class Laboratory:
     @property
     def powered(self) -> list[str]:
         """The nodes with power, in the order of the plan."""
-        return [node.name for node in self.plan.nodes if node.name in self.hosts]
+        return [
+            node.name
+            for node in self.plan.nodes
+            if node.name in self.hosts and node.name not in self._without_power
+        ]
 
     def power_on(self, node: str) -> None:
         """Give a host power: a new kernel state, its disk as it was, and the daemon."""
@@ -92,6 +91,7 @@ class Laboratory:
 
     def cut_off(self, node: str) -> None:
         """Kill every process of a host and silence its cables, at once."""
+        self._without_power.add(node)
         self.hosts[node].signal_all(signal.SIGKILL)
         self.switchboard.mute(node, *Network)
         self.switchboard.unplug(node, *Network)
@@ -101,6 +101,7 @@ class Laboratory:
         self.observer.forget(node)
         self.switchboard.forget(node)
         self.hosts.pop(node).power_off()
+        self._without_power.discard(node)
         self._storage(node).lose_power()
 
     def start_daemon(self, node: str) -> Program:
@@ -169,19 +170,35 @@ class Laboratory:
     def wait_until_well(self, limit_s: float = WELL_LIMIT_S) -> dict[str, Status]:
         """Wait until every daemon with power agrees that all is well, and every address answers the client.
 
-        Returns the statuses that said so. Raises LabError with what is still wrong, and the logs' last lines.
+        Returns the statuses that said so. Raises LabError with what is still wrong.
         """
         until = time.monotonic() + limit_s
         while True:
             self.observer.collect()
             statuses = self.statuses()
-            wrong = complaints(statuses, self.powered, [group.name for group in self.plan.groups])
-            wrong += [f"{address} does not answer" for address in self.silent_addresses()]
+            wrong = self.complaints(statuses)
             if not wrong:
                 return statuses
             if time.monotonic() > until:
                 raise LabError(f"the cluster is not well after {limit_s:g} s: {'; '.join(wrong)}")
             time.sleep(_ASK_EVERY_S)
+
+    def complaints(self, statuses: Mapping[str, Status]) -> list[str]:
+        """What is not well, as these statuses and the client say; empty when all is.
+
+        Raises LabError where waiting is in vain: a daemon ended by itself.
+        """
+        wrong = complaints(statuses, self.powered, [group.name for group in self.plan.groups])
+        wrong += [f"{address} does not answer" for address in self.silent_addresses()]
+        if wrong:
+            self._refuse_dead_daemons()
+        return wrong
+
+    def _refuse_dead_daemons(self) -> None:
+        for node in self.powered:
+            daemon = self.daemon_of(node)
+            if not daemon.is_running():
+                raise LabError(f"the daemon of {node} ended by itself with status {daemon.wait(0.0)}")
 
     def silent_addresses(self) -> list[str]:
         """The floating addresses that do not answer the client steadily."""
@@ -218,7 +235,7 @@ class Laboratory:
 
 def check_node(lab: Laboratory, node: str) -> None:
     """Raise LabError unless that node exists and has power."""
-    if node == CLIENT or node not in lab.hosts:
+    if node not in lab.powered:
         raise LabError(f"there is no node {node!r} with power: {', '.join(lab.powered)}")
 
 

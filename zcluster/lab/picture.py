@@ -61,13 +61,13 @@ def strip(probes: Sequence[Probe], now_ns: int) -> str:
 
 def draw(nodes: Sequence[NodeRow], addresses: Sequence[AddressRow], said: Sequence[str]) -> RenderableType:
     """The live picture."""
-    node_table = Table(box=None, pad_edge=False, width=WIDTH - 4)
+    node_table = Table(box=None, pad_edge=False)
     for head, width in (("NODE", 6), ("STATE", 12), ("HOLDS", 10), ("", None)):
         node_table.add_column(head, width=width, no_wrap=True)
     for node in nodes:
         style = {"MASTER": "bold green", "SLAVE": "cyan", "no power": "bold red"}.get(node.state, "yellow")
         node_table.add_row(node.name, Text(node.state, style), node.holds, node.note)
-    address_table = Table(box=None, pad_edge=False, width=WIDTH - 4)
+    address_table = Table(box=None, pad_edge=False)
     for head, width in (("GROUP", 6), ("ADDRESS", 14), ("FROM", 6), ("ANSWERS IN THE LAST 2 s", None)):
         address_table.add_column(head, width=width, no_wrap=True)
     for row in addresses:

@@ -26,6 +26,7 @@ from zcluster.lab.verdict import judge
 MOVE_LIMIT_S = 10.0
 RETURN_LIMIT_S = 30.0
 _STEADY_MS = 100
+_SETTLE_S = 0.15  # the newest probes are only judged when an answer can no longer come; see LATE_NS
 _NS_PER_MS = 1_000_000
 
 
@@ -135,10 +136,10 @@ def run_trial(lab: Laboratory, fault_name: str, group: GroupPlan, chance: Random
         else:
             _break_and_mend(trial)
         lab.wait_until_well()
-        trial.listen_to_daemons()
     except LabError as error:
         trial.problems.append(str(error))
-        trial.listen_to_daemons()
+    lab.wait(_SETTLE_S)
+    trial.listen_to_daemons()
     if not isinstance(fault, PowerAll):
         outage_ms = _outage_ms(trial)
     return _result(trial, outage_ms), trial

@@ -77,6 +77,11 @@ def newest_world() -> RunningWorld:
         raise LabError(
             "no laboratory of yours is running: start one with `zcluster lab up` in another terminal"
         )
+    if len(worlds) > 1:
+        print(
+            f"{len(worlds)} laboratories are running; this is the newest, {worlds[0].directory}",
+            file=sys.stderr,
+        )
     return worlds[0]
 
 

@@ -270,7 +270,7 @@ class Host:
         self._tick_token += 1
         due = (due_ms - self.offset) / self.rate + 1e-6
         late = self.tick_late_ms * self.random.random()
-        world.at((due if due > world.now else world.now) + late, self._tick, self._tick_token)
+        world.at(due + late if due > world.now else world.now, self._tick, self._tick_token)
 
     def _tick(self, token: object) -> None:
         if token != self._tick_token:

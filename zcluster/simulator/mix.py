@@ -114,7 +114,7 @@ def _settings(random: Random, count: int, is_calm: bool, timing: Timing) -> Sett
         cluster_links=CLUSTER_LINKS,
         service_links=(SERVICE_LINK,),
         referenced_links=(SERVICE_LINK,) if random.random() < 0.5 else (),
-        several_groups=random.random() < 0.2,
+        several_groups=random.random() < 0.08,
     )
 
 

@@ -128,10 +128,16 @@ class World:
         else:
             self.at(self._random.uniform(0, self.settings.timing.timer_a_ms + 500), self.faults.begin, None)
             self.at(self.mix.safety_ms, self._stop_faults, None)
+        self.run_until(float("inf"))
+
+    def run_until(self, when: float) -> None:
+        """Let everything happen that is due by then, or until the seed is over."""
         heap = self._heap
-        while not self._is_over:
+        while heap and heap[0][0] <= when and not self._is_over:
             self.now, _, call, argument = heappop(heap)
             call(argument)
+        if when < float("inf"):
+            self.now = when
 
     # -- the end of the faults
 

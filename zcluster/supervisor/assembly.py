@@ -57,6 +57,8 @@ from zcluster.wire.keys import WireKeys, derive
 from zcluster.wire.reader import BeatReader
 
 LARGEST_MACS = 64
+GATHER_SHARE = 10
+LONGEST_GATHER_MS = 4
 SIDE_PRIORITY = realtime.DEFAULT_PRIORITY - 1
 
 
@@ -73,7 +75,7 @@ class Ground:
     addresses: Addresses
     gate: Gate
     neighbours: Neighbours
-    warnings: tuple[str, ...]
+    notices: tuple[str, ...]
 
 
 @contextmanager
@@ -85,7 +87,7 @@ def assemble(configuration: Configuration, secret: bytes, node_name: str | None)
 
 
 def _ground(configuration: Configuration, node_name: str | None, stack: ExitStack) -> Ground:
-    warnings = prepare_host()
+    notices = prepare_host()
     links = Links()
     stack.callback(links.close)
     addresses = Addresses()
@@ -101,10 +103,10 @@ def _ground(configuration: Configuration, node_name: str | None, stack: ExitStac
     stack.callback(gate.shut)
     gate.install(managed, interfaces)
     for left in addresses.sweep(managed):
-        warnings.append(f"{left.address} was left on {left.interface} by a predecessor, and taken away")
-    warnings.extend(f"interface {name} does not exist; it is gated when it comes" for name in gate.missing)
+        notices.append(f"{left.address} was left on {left.interface} by a predecessor, and taken away")
+    notices.extend(f"interface {name} does not exist; it is gated when it comes" for name in gate.missing)
     if not gate.egress_supported:
-        warnings.append("this kernel has no egress hook: announcements rely on the daemon's own clock")
+        notices.append("this kernel has no egress hook: announcements rely on the daemon's own clock")
 
     listened = tuple(dict.fromkeys([*interfaces, *(reference.interface for reference in references)]))
     spoken = dict.fromkeys([*listened, *(local.interface for local in identity.links)])
@@ -126,7 +128,7 @@ def _ground(configuration: Configuration, node_name: str | None, stack: ExitStac
         addresses,
         gate,
         neighbours,
-        tuple(warnings),
+        tuple(notices),
     )
 
 
@@ -209,7 +211,7 @@ class _Assembly:
         )
         signals = StopSignals(monotonic_ms, self._give_up)
         stack.callback(signals.close)
-        self._warnings = [*ground.warnings, *realtime.prepare().refusals]
+        self._notices = [*ground.notices, *realtime.prepare().refusals]
         self._node = Node(
             self._name,
             self._settings,
@@ -227,6 +229,7 @@ class _Assembly:
             self._performer,
             (self._transport, self._performer, self._questions, signals, self._life),
             monotonic_ms,
+            min(configuration.timing.beat_ms // GATHER_SHARE, LONGEST_GATHER_MS),
         )
         stack.callback(self.loop.close)
         self.loop.watch(signals.fileno(), signals.receive)
@@ -247,7 +250,7 @@ class _Assembly:
     def _receive_sightings(self) -> list[Event]:
         found = []
         for sighting in self._ground.neighbours.receive():
-            event = self._sightings.event(sighting.address, sighting.mac)
+            event = self._sightings.event(sighting.address, sighting.mac, sighting.kind)
             if event is not None:
                 found.append(event)
         return found
@@ -261,8 +264,8 @@ class _Assembly:
         tell(Tell("notice", "started", text, facts))
         if damage:
             tell(Tell("alarm", "memory-damaged", damage, {}))
-        for warning in self._warnings:
-            tell(Tell("warning", "host", warning, {}))
+        for notice in self._notices:
+            tell(Tell("warning", "host", notice, {}))
 
     def _give_up(self) -> None:
         text = "the orderly stop took too long; the kernel ends what is left of the leases"
@@ -284,7 +287,8 @@ class _Assembly:
             wall_ms=wall_ms(),
             silence_ms=self._settings.timing.silence_ms,
             links=link_facts(self._configuration, self._ground.identity),
-            warnings=(*self._warnings, *(f"link {name}: {problem}" for name, problem in broken.items())),
+            notices=tuple(self._notices),
+            warnings=tuple(f"link {name}: {problem}" for name, problem in broken.items()),
             counters=self._counters(),
         )
         return status_of(view(self._node, now_ms), around, self._chronicle.story)

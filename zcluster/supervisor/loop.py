@@ -6,7 +6,8 @@ What must hold:
 - A `Tick` is handed in only after every socket was empty (or a bound was reached under a flood): silence is
   judged on what truly did not come, also after this process stood still.
 - Actions are performed in their order right after each event; what fails comes back through the same inbox.
-- Nothing here sleeps, forks, or waits for a disk. Every batch has a bound.
+- Nothing here forks or waits for a disk, and every batch has a bound. The only sleep is `gather_ms` after a
+  wake-up: the copies of one beat come over several links within that time, and one turn takes them all.
 """
 
 from __future__ import annotations
@@ -80,12 +81,19 @@ class Loop:
     """Drives `core` with what the watched descriptors bring, until `hands.is_over`."""
 
     def __init__(
-        self, core: Core, hands: Hands, chores: Sequence[Chore] = (), clock: Callable[[], int] = monotonic_ms
+        self,
+        core: Core,
+        hands: Hands,
+        chores: Sequence[Chore] = (),
+        clock: Callable[[], int] = monotonic_ms,
+        gather_ms: int = 0,
     ) -> None:
         self._core = core
         self._hands = hands
         self._chores = tuple(chores)
         self._clock = clock
+        self._gather_ms = gather_ms
+        self._chores_ms = 0
         self._poll = select.epoll()
         self._intakes: dict[int, Intake] = {}
         self._inbox: deque[Event] = deque()
@@ -112,7 +120,10 @@ class Loop:
 
     def turn(self) -> None:
         """One turn: wait for the first thing to do, then do all there is."""
-        ready = self._poll.poll(self._wait_ms() / 1000, LARGEST_READY)
+        wait_ms = self._wait_ms()
+        ready = self._poll.poll(wait_ms / 1000, LARGEST_READY)
+        if ready and wait_ms > self._gather_ms > 0:
+            time.sleep(self._gather_ms / 1000)
         began_ns = time.perf_counter_ns()
         self._drain(ready)
         self._run_chores()
@@ -125,12 +136,14 @@ class Loop:
         self._count_turn(time.perf_counter_ns() - began_ns)
 
     def _wait_ms(self) -> int:
-        deadline_ms = self._core.deadline()
+        now_ms = self._clock()
+        chores_ms = now_ms + LONGEST_WAIT_MS
         for chore in self._chores:
             due_ms = chore.deadline()
-            if due_ms is not None and due_ms < deadline_ms:
-                deadline_ms = due_ms
-        return min(max(deadline_ms - self._clock(), 0), LONGEST_WAIT_MS)
+            if due_ms is not None and due_ms < chores_ms:
+                chores_ms = due_ms
+        self._chores_ms = chores_ms
+        return max(min(chores_ms, self._core.deadline()) - now_ms, 0)
 
     def _drain(self, ready: list[tuple[int, int]]) -> None:
         """Until every socket is empty; the next look costs one system call a round."""
@@ -150,6 +163,9 @@ class Loop:
         self.figures.floods += 1
 
     def _run_chores(self) -> None:
+        """What was due at the last look; what became due since comes in the next turn."""
+        if self._clock() < self._chores_ms:
+            return
         for chore in self._chores:
             due_ms = chore.deadline()
             if due_ms is not None and due_ms <= (now_ms := self._clock()):

@@ -14,6 +14,7 @@ LARGEST_PEERS = 256
 UNICAST_EVERY_BEATS = 10
 MULTICAST_LATELY_BEATS = 6
 LIVING_MS = 2000
+BUS_SILENCE_MS = 8000
 FORGET_AFTER_MS = 600_000
 
 
@@ -34,6 +35,8 @@ class Peers:
     def __init__(self, beat_ms: int) -> None:
         self._lately_ms = MULTICAST_LATELY_BEATS * beat_ms
         self._ways: dict[LinkName, dict[NodeName, _Way]] = {}
+        self._datagram_ms: dict[NodeName, int] = {}
+        self._bus_ms: dict[tuple[NodeName, LinkName], int] = {}
 
     def heard(
         self, node: NodeName, link: LinkName, address: str, is_multicast: bool, now_ms: int
@@ -53,9 +56,32 @@ class Peers:
         elif way.address != address:
             replaced, way.address = way.address, address
         way.heard_ms = now_ms
+        self._datagram_ms[node] = now_ms
         if is_multicast:
             way.multicast_ms = now_ms
         return replaced
+
+    def heard_on_bus(self, node: NodeName, link: LinkName, now_ms: int) -> None:
+        """An authentic beat of `node` came over the bus of that link."""
+        self._bus_ms[node, link] = now_ms
+
+    def is_anybody_on_the_bus_alone(self, now_ms: int) -> bool:
+        """Whether some living peer is lately heard over the bus and by no datagram: it needs every beat there."""
+        living_ms, lately_ms = now_ms - LIVING_MS, now_ms - self._lately_ms
+        return any(
+            heard_ms > living_ms and self._datagram_ms.get(node, 0) < lately_ms
+            for (node, _), heard_ms in self._bus_ms.items()
+        )
+
+    def deaf_on_bus(self, now_ms: int) -> list[tuple[LinkName, str]]:
+        """The (link, address) pairs heard by datagrams now, and for long not over the bus."""
+        return [
+            (link, way.address)
+            for link, ways in self._ways.items()
+            for node, way in ways.items()
+            if now_ms - way.heard_ms < LIVING_MS
+            and now_ms - self._bus_ms.get((node, link), 0) > BUS_SILENCE_MS
+        ]
 
     def unicast(self, link: LinkName, sequence: int, now_ms: int) -> list[str]:
         """The addresses that should get this beat by unicast on that link."""
@@ -80,5 +106,7 @@ class Peers:
             for node, way in list(ways.items()):
                 if now_ms - way.heard_ms > FORGET_AFTER_MS:
                     del ways[node]
+                    self._bus_ms.pop((node, link), None)
+                    self._datagram_ms.pop(node, None)
                     dropped.append((link, way.address))
         return dropped

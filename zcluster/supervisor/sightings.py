@@ -1,7 +1,8 @@
 """Frames on a service network, sorted into what the core wants to know.
 
-What must hold: pure; a frame of this host's own is nothing; an address is spelled as in the settings. For each
-subnet of a group there is one canary, an address that nobody holds: who answers for it answers for everything.
+What must hold: pure; a frame of this host's own is nothing; an address is spelled as in the settings. Who only
+asks whether anybody has an address (a probe: our own peers do) does not use it. For each subnet of a group there
+is one canary, an address that nobody holds: who answers for it answers for everything.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
+from zcluster.adapters.neighbour_frames import Kind
 from zcluster.control.events import AddressSeen, Event, ReferenceSeen
 
 Address = IPv4Address | IPv6Address
@@ -52,9 +54,9 @@ class Sightings:
         self._canaries = {address: str(address) for address in canaries}
         self._references = {address: link for link, address in references}
 
-    def event(self, address: Address, mac: str) -> Event | None:
-        """What it means that `mac` uses `address`."""
-        if mac in self._own_macs:
+    def event(self, address: Address, mac: str, kind: Kind) -> Event | None:
+        """What it means that `mac` did `kind` with `address`."""
+        if kind is Kind.PROBE or mac in self._own_macs:
             return None
         spelled = self._managed.get(address)
         if spelled is not None:

@@ -12,7 +12,7 @@
                         version, links[]: name, is_heard, heard_ms, loss_per_mille
     links[]             of this host: name, is_up, interface, address, is_service
     slaves[]            names in their order
-    warnings[]          level ("warning", "alarm"), text
+    warnings[]          level ("notice": worth knowing, nothing is wrong; "warning", "alarm"), text
     counters            numbers of the loop, the wire and the queues; for tools, may gain keys
 
 What must hold: pure, plain JSON values only; a key once published keeps its meaning within the schema's number.
@@ -52,6 +52,7 @@ class Surroundings:
     wall_ms: int
     silence_ms: int
     links: tuple[LinkFacts, ...]
+    notices: tuple[str, ...]
     warnings: tuple[str, ...]
     counters: Mapping[str, int]
 
@@ -143,6 +144,7 @@ def _node(node: PeerView, own_name: str, links: Sequence[str], link_silence_ms: 
 
 def _warnings(view: View, around: Surroundings, alarms: Sequence[Record]) -> list[dict[str, str]]:
     found = [{"level": "warning", "text": text} for text in around.warnings]
+    found.extend({"level": "notice", "text": text} for text in around.notices)
     for node in view.nodes:
         if not node.same_settings:
             text = f"{node.name} runs another file: compare `sha256sum` of it on both hosts"

@@ -2,7 +2,9 @@
 
 What must hold: a link that breaks costs only itself; its sockets are closed at once and tried again at a
 bounded pace, sooner when the kernel says that the interface changed. The same bytes go out everywhere, by
-multicast first (it is the fastest and the widest), then by unicast where that is needed, then on the bus.
+multicast first (it is the fastest and the widest), then by unicast where that is needed, then on the bus. There,
+a beat that says nothing new goes out on one link after another, as long as datagrams reach everybody: the bus is
+the way that remains where UDP is filtered, and costs more than all datagrams together (measured).
 """
 
 from __future__ import annotations
@@ -11,11 +13,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from zcluster.adapters.bus import BEAT_TOPIC, STORY_TOPIC, Bus
 from zcluster.adapters.multicast import BeaconSocket
 from zcluster.control.events import BeatReceived, BeatRepeated, Event
-from zcluster.control.messages import Beat
+from zcluster.control.messages import Beat, Report
 from zcluster.control.units import LinkName, NodeName
 from zcluster.errors import KernelRefused
 from zcluster.supervisor.loop import Loop
@@ -28,6 +31,7 @@ BATCH_DATAGRAMS = 64
 BATCH_MESSAGES = 64
 RETRY_MS = (200, 500, 1000, 2000)
 SWEEP_MS = 10_000
+BUS_REVIEW_BEATS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,9 @@ class Transport:
         self._newest: dict[tuple[NodeName, LinkName], int] = {}
         self._loop: Loop | None = None
         self._watched_bus: tuple[int, ...] = ()
-        self._is_bus_stirred = False
+        self._stirred: dict[str, None] = {}
+        self._sent_report: Report | None = None
+        self._is_bus_needed = True
         self._hear_stories: Callable[[Sequence[bytes]], None] = _ignore
         self._swept_ms = 0
         self.counts: Counter[str] = Counter()
@@ -112,7 +118,18 @@ class Transport:
                     line.beacon.send_to(datagram, address)
             except KernelRefused as problem:
                 self._break(line, str(problem), now_ms)
-        self._bus.publish(self._topic, datagram)
+        self._bus.publish(self._topic, datagram, self._bus_link(beat, now_ms))
+
+    def _bus_link(self, beat: Beat, now_ms: int) -> LinkName:
+        """The one link whose bus carries this beat, or "" for all of them."""
+        is_news = beat.report is not self._sent_report
+        self._sent_report = beat.report
+        if beat.sequence % BUS_REVIEW_BEATS == 0:
+            self._is_bus_needed = self._peers.is_anybody_on_the_bus_alone(now_ms)
+        if is_news or self._is_bus_needed:
+            return ""
+        names = [name for name, line in self._lines.items() if line.has_bus]
+        return names[beat.sequence % len(names)] if names else ""
 
     def publish_story(self, body: bytes) -> None:
         """Tell peers and tools what happened here."""
@@ -120,11 +137,11 @@ class Transport:
 
     # ---- in
 
-    def _receive_beats(self, line: _Line) -> list[Event]:
+    def _receive_beats(self, line: _Line, is_multicast: bool) -> list[Event]:
         if line.beacon is None:
             return []
         try:
-            datagrams = line.beacon.receive_marked(BATCH_DATAGRAMS)
+            datagrams = line.beacon.receive_from(is_multicast, BATCH_DATAGRAMS)
         except KernelRefused as problem:
             self._break(line, str(problem), time.monotonic_ns() // 1_000_000)
             return []
@@ -132,7 +149,7 @@ class Transport:
         wall_ms = time.time_ns() // 1_000_000
         now_ms = time.monotonic_ns() // 1_000_000
         link = line.place.link
-        for data, source, is_multicast in datagrams:
+        for data, source, _ in datagrams:
             event = self._reader.read(data, link, wall_ms)
             if event is None:
                 continue
@@ -144,14 +161,16 @@ class Transport:
                 events.append(event)
         return events
 
-    def receive_bus(self) -> list[Event]:
+    def _receive_bus(self, source: str) -> list[Event]:
         """What the bus brought: beats become events, stories are handed on."""
         events: list[Event] = []
-        messages = self._bus.receive(BATCH_MESSAGES)
+        messages = self._bus.receive_from(source, BATCH_MESSAGES)
         if not messages:
             return events
-        self._is_bus_stirred = True  # its descriptors are edge-triggered: look again until it is empty
+        if len(messages) >= BATCH_MESSAGES:
+            self._stirred[source] = None  # descriptors of the bus are edge-triggered: look until it is empty
         wall_ms = time.time_ns() // 1_000_000
+        now_ms = time.monotonic_ns() // 1_000_000
         stories = []
         for link, topic, body in messages:
             if topic.startswith(BEAT_TOPIC):
@@ -159,6 +178,7 @@ class Transport:
                 if event is None:
                     continue
                 node = event.beat.node if isinstance(event, BeatReceived) else event.node
+                self._peers.heard_on_bus(node, link, now_ms)
                 if self._is_news(event, node, link):
                     events.append(event)
             else:
@@ -186,16 +206,17 @@ class Transport:
         if replaced:
             self._bus.disconnect(name, replaced, line.place.bus_port)
         self._bus.connect(name, address, line.place.bus_port)
-        self._is_bus_stirred = True
+        self._stirred[name] = None
 
     def _watch_bus(self) -> None:
         assert self._loop is not None
         for descriptor in self._watched_bus:
             self._loop.forget(descriptor)
-        self._watched_bus = self._bus.filenos()
-        for descriptor in self._watched_bus:
-            self._loop.watch(descriptor, self.receive_bus)
-        self._is_bus_stirred = True
+        sources = self._bus.sources()
+        self._watched_bus = tuple(descriptor for descriptor, _ in sources)
+        for descriptor, source in sources:
+            self._loop.watch(descriptor, partial(self._receive_bus, source))
+            self._stirred[source] = None
 
     # ---- broken and mended
 
@@ -212,11 +233,13 @@ class Transport:
 
     def deadline(self) -> int | None:
         """When a broken link is tried again, or the bus must be looked at."""
-        if self._is_bus_stirred:
+        if self._stirred:
             return 0
-        return min(
-            (line.retry_ms for line in self._lines.values() if line.retry_ms is not None), default=None
-        )
+        due_ms = self._swept_ms + SWEEP_MS
+        for line in self._lines.values():
+            if line.retry_ms is not None and line.retry_ms < due_ms:
+                due_ms = line.retry_ms
+        return due_ms
 
     def run(self, now_ms: int) -> Sequence[Event]:
         """Try what is due; look at the bus where an edge may have been swallowed."""
@@ -225,17 +248,23 @@ class Transport:
                 self._open(line, now_ms)
         if now_ms - self._swept_ms >= SWEEP_MS:
             self._swept_ms = now_ms
-            self._forget_silent(now_ms)
-        if self._is_bus_stirred:
-            self._is_bus_stirred = False
-            return self.receive_bus()
-        return ()
+            self._sweep(now_ms)
+        if not self._stirred:
+            return ()
+        stirred, self._stirred = self._stirred, {}
+        return [event for source in stirred for event in self._receive_bus(source)]
 
-    def _forget_silent(self, now_ms: int) -> None:
+    def _sweep(self, now_ms: int) -> None:
         for name, address in self._peers.forget_silent(now_ms):
             line = self._lines[name]
             if line.has_bus:
                 self._bus.disconnect(name, address, line.place.bus_port)
+        for name, address in self._peers.deaf_on_bus(now_ms):
+            line = self._lines[name]
+            if line.has_bus:
+                self.counts["bus_reconnects"] += 1
+                self._bus.reconnect(name, address, line.place.bus_port)
+                self._stirred[name] = None
 
     def _open(self, line: _Line, now_ms: int) -> None:
         assert self._loop is not None
@@ -245,8 +274,8 @@ class Transport:
                 line.beacon = BeaconSocket(
                     place.interface, place.address, place.multicast, place.beacon_port, place.ttl
                 )
-                for descriptor in line.beacon.filenos():
-                    self._loop.watch(descriptor, lambda: self._receive_beats(line))
+                for descriptor, is_multicast in line.beacon.sources():
+                    self._loop.watch(descriptor, partial(self._receive_beats, line, is_multicast))
             if not line.has_bus:
                 self._bus.open_link(place.link, place.address, place.bus_port)
                 line.has_bus = True

@@ -1,0 +1,136 @@
+"""The laboratory with the real daemon in it, through the command line as an operator uses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.kernel, pytest.mark.lab, pytest.mark.slow]
+
+LIMIT_S = 180
+KEYS = ["fault", "preset", "group", "from", "to", "outage_ms", "answered_twice", "epoch"]
+
+
+@pytest.fixture
+def environment() -> Iterator[dict[str, str]]:
+    """A directory of its own, with a short name: a Unix socket's path has room for 107 bytes."""
+    directory = tempfile.mkdtemp(prefix="zlab-")
+    yield {**os.environ, "TMPDIR": directory}
+    left = list(Path(directory).glob("zcluster-lab-*/lab-*"))
+    shutil.rmtree(directory)
+    assert left == []
+
+
+def lab(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "zcluster", "lab", *words]
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+
+
+def trials(environment: dict[str, str], fault: str, *words: str) -> list[dict[str, object]]:
+    size = ["--nodes", "3", "--groups", "1"]
+    done = lab(environment, "trial", *size, "--fault", fault, "--json", *words)
+    assert done.returncode == 0, done.stderr
+    assert f"{fault}, standard, 3 nodes, 1 groups:" in done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    for line in lines:
+        assert list(line) == KEYS
+        assert (line["fault"], line["preset"], line["group"]) == (fault, "standard", "g1")
+        assert line["answered_twice"] is False
+    return lines
+
+
+@pytest.mark.parametrize("fault", ["kill-host", "isolate"])
+def test_a_holder_that_is_gone_is_replaced_in_less_than_a_second(
+    environment: dict[str, str], fault: str
+) -> None:
+    first, second = trials(environment, fault, "--trials", "2")
+    for line in (first, second):
+        assert line["from"] != line["to"]
+        assert isinstance(line["outage_ms"], float)
+        assert 50 < line["outage_ms"] < 1000
+    assert second["from"] == first["to"]
+    assert isinstance(first["epoch"], int)
+    assert isinstance(second["epoch"], int)
+    assert second["epoch"] > first["epoch"]
+
+
+def test_cut_cluster_links_move_nothing(environment: dict[str, str]) -> None:
+    (line,) = trials(environment, "cut-links", "--trials", "1")
+    assert line["from"] == line["to"]
+    assert line["outage_ms"] is None
+
+
+def test_a_switchover_is_short_and_measured(environment: dict[str, str]) -> None:
+    (line,) = trials(environment, "switchover", "--trials", "1")
+    assert line["from"] != line["to"]
+    assert isinstance(line["outage_ms"], float)
+    assert 0 < line["outage_ms"] < 200
+
+
+def test_after_a_power_cut_every_group_is_held_again(environment: dict[str, str]) -> None:
+    (line,) = trials(environment, "power-all", "--trials", "1")
+    assert line["to"]
+    assert isinstance(line["outage_ms"], float)
+
+
+def test_the_demo_tells_what_happened(environment: dict[str, str]) -> None:
+    done = lab(environment, "demo")
+    assert done.returncode == 0, done.stderr
+    assert "the outage was" in done.stdout
+    assert "back, as slave" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_a_laboratory_that_stays_can_be_played_with(environment: dict[str, str]) -> None:
+    size = ["--nodes", "3", "--groups", "1"]
+    with started([sys.executable, "-m", "zcluster", "lab", "up", *size], environment) as up:
+        assert up.stdout is not None
+        head = ""
+        while "Ctrl-C" not in head:
+            line = up.stdout.readline()
+            assert line, head
+            head += line
+
+        seen = lab(environment, "status")
+        assert seen.returncode == 0, seen.stdout
+        assert seen.stdout.startswith("Group g1 is held; 2 slaves stand ready.")
+        holder = seen.stdout.split("10.77.9.101    answered by ")[1].split()[0]
+
+        inside = lab(environment, "shell", holder, "--", "zcluster", "status", "--json")
+        assert json.loads(inside.stdout)["node"] == holder
+        assert lab(environment, "shell", "client", "hostname").stdout.strip() == "client"
+        assert "no host 'n9'" in lab(environment, "shell", "n9", "true").stderr
+
+        broken = lab(environment, "fault", "kill-daemon", holder)
+        assert broken.returncode == 0, broken.stdout
+        assert "kill-daemon g1: " in broken.stdout
+        assert f"{holder} -> " in broken.stdout
+        nothing = lab(environment, "fault", "kill-daemon", holder)
+        assert nothing.returncode == 1
+        assert f"{holder} holds no group" in nothing.stdout
+
+        up.send_signal(signal.SIGINT)
+        assert up.wait(10) == 0
+
+
+@contextmanager
+def started(command: Sequence[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """A process that is ended with the block, however that ends."""
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
