@@ -124,14 +124,18 @@ class Voter:
         self._abstain_until_ms = max(self._abstain_until_ms, until_ms)
 
     def omit(self, holder: NodeName, incarnation: int, claims: Iterable[Claim], now_ms: int) -> None:
-        """The newest beat of (holder, incarnation) lists only `claims`: what it omits is released."""
-        listed = {(claim.group, claim.counter) for claim in claims}
+        """The newest beat of (holder, incarnation) lists only `claims`: what it omits is released.
+
+        A group listed under another ballot is not released: its holder exchanges ballots, and the lease of
+        the old one runs on, whether or not this voter can grant the new one.
+        """
+        listed = {claim.group for claim in claims}
         for group, promise in self._promises.items():
             if (
                 promise.holder == holder
                 and promise.incarnation == incarnation
                 and not promise.is_released
-                and (group, promise.counter) not in listed
+                and group not in listed
             ):
                 promise.is_released = True
                 self._grants_stale_ms = now_ms
