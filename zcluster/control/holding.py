@@ -543,7 +543,7 @@ class Holder:
         """Somebody else uses one of the group's addresses, or answers for the one nobody holds."""
         s = self._s
         if is_canary:
-            if mac not in self.proxies:
+            if mac not in self.proxies and not self._owner_of(mac):
                 self.proxies.add(mac)
                 text = f"{mac} answers for an address that nobody holds: a proxy, ignored"
                 s.tell("warning", "proxy", text, mac=mac)

@@ -148,6 +148,7 @@ class Node:
                 self._review_health()
             case Stored(number):
                 s.was_stored(number)
+                s.wants_beat = s.wants_beat or s.sequence == 0
                 self.registrar.review()
                 self.council.stored()
                 self.restart.stored(number)
