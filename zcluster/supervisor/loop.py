@@ -120,10 +120,12 @@ class Loop:
 
     def turn(self) -> None:
         """One turn: wait for the first thing to do, then do all there is."""
-        wait_ms = self._wait_ms()
-        ready = self._poll.poll(wait_ms / 1000, LARGEST_READY)
-        if ready and wait_ms > self._gather_ms > 0:
-            time.sleep(self._gather_ms / 1000)
+        due_ms = self._due_ms()
+        ready = self._poll.poll(max(due_ms - self._clock(), 0) / 1000, LARGEST_READY)
+        if ready and self._gather_ms:
+            gather_ms = min(self._gather_ms, due_ms - self._clock())
+            if gather_ms > 0:
+                time.sleep(gather_ms / 1000)
         began_ns = time.perf_counter_ns()
         self._drain(ready)
         self._run_chores()
@@ -135,15 +137,15 @@ class Loop:
             self._take(Tick(), now_ms)
         self._count_turn(time.perf_counter_ns() - began_ns)
 
-    def _wait_ms(self) -> int:
-        now_ms = self._clock()
-        chores_ms = now_ms + LONGEST_WAIT_MS
+    def _due_ms(self) -> int:
+        """When this turn must begin at the latest."""
+        chores_ms = self._clock() + LONGEST_WAIT_MS
         for chore in self._chores:
             due_ms = chore.deadline()
             if due_ms is not None and due_ms < chores_ms:
                 chores_ms = due_ms
         self._chores_ms = chores_ms
-        return max(min(chores_ms, self._core.deadline()) - now_ms, 0)
+        return min(chores_ms, self._core.deadline())
 
     def _drain(self, ready: list[tuple[int, int]]) -> None:
         """Until every socket is empty; the next look costs one system call a round."""

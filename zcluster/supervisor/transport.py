@@ -20,7 +20,7 @@ from zcluster.adapters.multicast import BeaconSocket
 from zcluster.control.events import BeatReceived, BeatRepeated, Event
 from zcluster.control.messages import Beat, Report
 from zcluster.control.units import LinkName, NodeName
-from zcluster.errors import KernelRefused
+from zcluster.errors import BadMessage, KernelRefused
 from zcluster.supervisor.loop import Loop
 from zcluster.supervisor.peers import Peers
 from zcluster.wire.beacon import Envelope
@@ -88,6 +88,7 @@ class Transport:
         self._stirred: dict[str, None] = {}
         self._sent_report: Report | None = None
         self._is_bus_needed = True
+        self._unsendable = ""
         self._hear_stories: Callable[[Sequence[bytes]], None] = _ignore
         self._swept_ms = 0
         self.counts: Counter[str] = Counter()
@@ -100,14 +101,22 @@ class Transport:
         self.run(now_ms)
 
     def problems(self) -> dict[LinkName, str]:
-        """Why each broken link is broken."""
-        return {name: line.problem for name, line in self._lines.items() if line.problem}
+        """Why each broken link is broken, and under "all links" why beats cannot be sent at all."""
+        found = {name: line.problem for name, line in self._lines.items() if line.problem}
+        return {**found, "all links": self._unsendable} if self._unsendable else found
 
     # ---- out
 
     def send(self, beat: Beat, now_ms: int) -> None:
         """Encode once, seal once, and send on every link and transport. A loss is nobody's failure."""
-        datagram = self._envelope.seal(self._encoder.encode(beat))
+        try:
+            datagram = self._envelope.seal(self._encoder.encode(beat))
+        except BadMessage as problem:
+            # Every peer would drop it. The node looks dead to them, and says why where it is asked.
+            self.counts["beats_unsendable"] += 1
+            self._unsendable = str(problem)
+            return
+        self._unsendable = ""
         for name, line in self._lines.items():
             if line.beacon is None:
                 continue
@@ -202,10 +211,13 @@ class Transport:
     def _connect(self, line: _Line, address: str, replaced: str) -> None:
         if not line.has_bus:
             return
-        name = line.place.link
-        if replaced:
-            self._bus.disconnect(name, replaced, line.place.bus_port)
-        self._bus.connect(name, address, line.place.bus_port)
+        name, port = line.place.link, line.place.bus_port
+        try:
+            if replaced:
+                self._bus.disconnect(name, replaced, port)
+            self._bus.connect(name, address, port)
+        except KernelRefused:
+            self.counts["bus_connects_refused"] += 1  # the next sweep finds it silent and begins anew
         self._stirred[name] = None
 
     def _watch_bus(self) -> None:
@@ -255,16 +267,21 @@ class Transport:
         return [event for source in stirred for event in self._receive_bus(source)]
 
     def _sweep(self, now_ms: int) -> None:
-        for name, address in self._peers.forget_silent(now_ms):
+        """Let go of peers long gone, and connect anew where the bus stays silent beside datagrams."""
+        gone = self._peers.forget_silent(now_ms)
+        deaf = self._peers.deaf_on_bus(now_ms)
+        for name, address in (*gone, *deaf):
             line = self._lines[name]
-            if line.has_bus:
+            if not line.has_bus:
+                continue
+            try:
                 self._bus.disconnect(name, address, line.place.bus_port)
-        for name, address in self._peers.deaf_on_bus(now_ms):
-            line = self._lines[name]
-            if line.has_bus:
-                self.counts["bus_reconnects"] += 1
-                self._bus.reconnect(name, address, line.place.bus_port)
-                self._stirred[name] = None
+                if (name, address) in deaf:
+                    self.counts["bus_reconnects"] += 1
+                    self._bus.connect(name, address, line.place.bus_port)
+            except KernelRefused:
+                self.counts["bus_connects_refused"] += 1
+            self._stirred[name] = None
 
     def _open(self, line: _Line, now_ms: int) -> None:
         assert self._loop is not None
