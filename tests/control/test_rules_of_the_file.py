@@ -1,0 +1,47 @@
+"""Priority, sites, witnesses, failback among real cores."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.control.cluster import Cluster, settings
+from zcluster.control.document import Site
+
+
+def test_the_holder_of_the_least_group_steps_aside_for_the_most_important() -> None:
+    conf = settings(6, 3, witnesses=("w*",))
+    cluster = Cluster(conf, ("a", "b", "c", "w1", "w2", "w3"))
+    cluster.wait(3000)
+    holders = cluster.holders()
+    assert set(holders.values()) == {"a", "b", "c"}, "a witness never holds"
+    cluster.kill(holders["g1"])
+    cluster.wait(3000)
+    after = cluster.holders()
+    assert after["g1"] == holders["g3"]
+    assert after["g2"] == holders["g2"]
+    assert "g3" not in after
+    assert cluster.codes("stepped-aside")
+
+
+def test_groups_that_should_be_apart_prefer_another_site() -> None:
+    conf = settings(4, 2, sites=(Site("east", ("e*",)), Site("west", ("w*",))))
+    conf = replace(conf, groups=(conf.groups[0], replace(conf.groups[1], apart_from=("g1",))))
+    cluster = Cluster(conf, ("e1", "e2", "w1", "w2"))
+    cluster.wait(3000)
+    holders = cluster.holders()
+    assert holders["g1"][0] != holders["g2"][0]
+
+
+def test_failback_only_where_the_file_says_so() -> None:
+    for failback in (False, True):
+        conf = settings(4, 1, failback=failback)
+        conf = replace(conf, groups=(replace(conf.groups[0], preferred=("d",)),))
+        cluster = Cluster(conf, ("a", "b", "c", "d"))
+        cluster.wait(3000)
+        assert cluster.holders()["g1"] == "d"
+        cluster.kill("d")
+        cluster.wait(1000)
+        assert cluster.holders()["g1"] != "d"
+        cluster.boot("d")
+        cluster.wait(65_000)
+        assert (cluster.holders()["g1"] == "d") is failback
