@@ -30,6 +30,8 @@ class Fault(ABC):
     story: ClassVar[str]
     moves: ClassVar[bool] = True
     hold_s: ClassVar[float] = 0.5
+    # Whether the holder gives the group away because it feels ill: that it does a limited number of times.
+    is_health_move: ClassVar[bool] = False
 
     def __init__(self, lab: Laboratory, group: str, holder: str, chance: Random) -> None:
         self.lab = lab
@@ -68,6 +70,7 @@ class CutService(Fault):
 
     name = "cut-service"
     story = "its service cable is cut; it sees its carrier go"
+    is_health_move = True
 
     def inject(self) -> None:
         """Pull the cable out."""

@@ -11,11 +11,13 @@ import json
 import statistics
 import sys
 import time
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from zcluster.control.takeover import HEALTH_MOVES_LIMIT, HEALTH_MOVES_WINDOW_MS
 from zcluster.errors import LabError
 from zcluster.lab.cluster_view import Ownership
 from zcluster.lab.faults import FAULTS, Fault, PowerAll
@@ -27,6 +29,7 @@ MOVE_LIMIT_S = 10.0
 RETURN_LIMIT_S = 30.0
 _STEADY_MS = 100
 _SETTLE_S = 0.15  # the newest probes are only judged when an answer can no longer come; see LATE_NS
+_PACE_MARGIN_S = 1.0
 _NS_PER_MS = 1_000_000
 
 
@@ -94,6 +97,22 @@ class Trial:
         return [by_epoch[epoch] for epoch in sorted(by_epoch)]
 
 
+class Pace:
+    """A holder gives a group away for its health only so often (no loops): trials must not come faster."""
+
+    def __init__(self) -> None:
+        self._moves_s: dict[str, deque[float]] = {}
+
+    def seconds_before(self, group: str, now_s: float) -> float:
+        """How long to wait before the group may be moved again; it is counted as moved then."""
+        moves = self._moves_s.setdefault(group, deque(maxlen=HEALTH_MOVES_LIMIT))
+        wait_s = 0.0
+        if len(moves) == HEALTH_MOVES_LIMIT:
+            wait_s = max(moves[0] + HEALTH_MOVES_WINDOW_MS / 1000 + _PACE_MARGIN_S - now_s, 0.0)
+        moves.append(now_s + wait_s)
+        return wait_s
+
+
 def run_trials(lab: Laboratory, fault_name: str, count: int, seed: int, as_json: bool) -> int:
     """Run `count` trials in a laboratory that has just been built; print a line each and a summary.
 
@@ -102,8 +121,11 @@ def run_trials(lab: Laboratory, fault_name: str, count: int, seed: int, as_json:
     lab.wait_until_well(FOUNDING_LIMIT_S)
     results: list[Result] = []
     is_good = True
+    pace = Pace()
     for number in range(count):
         group = lab.plan.groups[number % len(lab.plan.groups)]
+        if FAULTS[fault_name].is_health_move:
+            lab.wait(pace.seconds_before(group.name, time.monotonic()))
         result, trial = run_trial(lab, fault_name, group, Random(f"{seed}:{number}"))
         results.append(result)
         print(result.line() if as_json else result.words(), flush=True)
