@@ -6,7 +6,8 @@ import pytest
 
 from zcluster.control.takeover import HEALTH_MOVES_LIMIT, HEALTH_MOVES_WINDOW_MS
 from zcluster.lab.plan import make_plan
-from zcluster.lab.trial import Pace, Result, summary
+from zcluster.lab.result import Result, summary
+from zcluster.lab.trial import Pace
 
 PLAN = make_plan(5, 3, "standard")
 MOVED = Result("kill-host", "standard", "g1", "n1", "n4", 191.5, False, 2)

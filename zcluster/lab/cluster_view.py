@@ -6,7 +6,7 @@ group, the one that knows the higher epoch is right.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,11 @@ def ownership_of(group: str, statuses: Mapping[str, Status]) -> Ownership:
             if row["name"] == group and (counter, bool(row["holder"])) > (newest.epoch, bool(newest.holder)):
                 newest = Ownership(str(row["holder"] or ""), counter)
     return newest
+
+
+def holders_by_group(statuses: Mapping[str, Status], groups: Sequence[str]) -> dict[str, Ownership]:
+    """Every group's ownership, as the statuses say."""
+    return {group: ownership_of(group, statuses) for group in groups}
 
 
 def complaints(statuses: Mapping[str, Status], powered: list[str], groups: list[str]) -> list[str]:

@@ -17,8 +17,8 @@ from rich.live import Live
 
 from zcluster.console.words import listed, ordinal
 from zcluster.errors import LabError
-from zcluster.lab.cluster_view import Status, slaves
-from zcluster.lab.laboratory import FOUNDING_LIMIT_S, LOOK_EVERY_S, Laboratory, holders_by_group
+from zcluster.lab.cluster_view import Status, holders_by_group, slaves
+from zcluster.lab.laboratory import FOUNDING_LIMIT_S, LOOK_EVERY_S, Laboratory
 from zcluster.lab.picture import CELL_NS, STRIP_CELLS, WIDTH, AddressRow, NodeRow, draw, plain, strip
 from zcluster.lab.plan import GroupPlan, Plan, make_plan
 from zcluster.lab.verdict import judge

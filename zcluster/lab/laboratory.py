@@ -237,8 +237,3 @@ def check_node(lab: Laboratory, node: str) -> None:
     """Raise LabError unless that node exists and has power."""
     if node not in lab.powered:
         raise LabError(f"there is no node {node!r} with power: {', '.join(lab.powered)}")
-
-
-def holders_by_group(statuses: Mapping[str, Status], groups: Sequence[str]) -> dict[str, Ownership]:
-    """Every group's ownership, as the statuses say."""
-    return {group: ownership_of(group, statuses) for group in groups}

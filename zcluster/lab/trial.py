@@ -7,22 +7,20 @@ only say who holds what at which epoch.
 
 from __future__ import annotations
 
-import json
-import statistics
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
 from zcluster.control.takeover import HEALTH_MOVES_LIMIT, HEALTH_MOVES_WINDOW_MS
 from zcluster.errors import LabError
-from zcluster.lab.cluster_view import Ownership
+from zcluster.lab.cluster_view import Ownership, holders_by_group
 from zcluster.lab.faults import FAULTS, Fault, PowerAll
-from zcluster.lab.laboratory import FOUNDING_LIMIT_S, Laboratory, holders_by_group
+from zcluster.lab.laboratory import FOUNDING_LIMIT_S, Laboratory
 from zcluster.lab.plan import GroupPlan, Plan
+from zcluster.lab.result import Result, summary
 from zcluster.lab.verdict import judge
 
 MOVE_LIMIT_S = 10.0
@@ -30,43 +28,8 @@ RETURN_LIMIT_S = 30.0
 _STEADY_MS = 100
 _SETTLE_S = 0.15  # the newest probes are only judged when an answer can no longer come; see LATE_NS
 _PACE_MARGIN_S = 1.0
+_LATE_GAP_MS = 1000.0  # a gap that begins this long after the fault has another cause: worth a look
 _NS_PER_MS = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One trial's line. `outage_ms` is None if nothing moved and nothing was missed."""
-
-    fault: str
-    preset: str
-    group: str
-    source: str
-    target: str
-    outage_ms: float | None
-    answered_twice: bool
-    epoch: int
-
-    def line(self) -> str:
-        """As JSON, with the names that readers know."""
-        return json.dumps(
-            {
-                "fault": self.fault,
-                "preset": self.preset,
-                "group": self.group,
-                "from": self.source,
-                "to": self.target,
-                "outage_ms": self.outage_ms,
-                "answered_twice": self.answered_twice,
-                "epoch": self.epoch,
-            }
-        )
-
-    def words(self) -> str:
-        """As one line for a person."""
-        outage = "nothing missed" if self.outage_ms is None else f"{self.outage_ms:.0f} ms"
-        way = f"{self.source} -> {self.target}" if self.source != self.target else f"stayed on {self.source}"
-        twice = ", ANSWERED TWICE" if self.answered_twice else ""
-        return f"{self.fault} {self.group}: {outage}, {way}, epoch {self.epoch}{twice}"
 
 
 @dataclass(slots=True)
@@ -161,25 +124,12 @@ def run_trial(lab: Laboratory, fault_name: str, group: GroupPlan, chance: Random
     except LabError as error:
         trial.problems.append(str(error))
     lab.wait(_SETTLE_S)
+    # What broke only after all was well belongs to this trial: its end is waited for as well.
+    lab.comes_true(lambda: not lab.silent_addresses(), MOVE_LIMIT_S)
     trial.listen_to_daemons()
     if not isinstance(fault, PowerAll):
         outage_ms = _outage_ms(trial)
     return _result(trial, outage_ms), trial
-
-
-def summary(fault: str, plan: Plan, results: Iterable[Result]) -> str:
-    """One line about all trials."""
-    done = list(results)
-    outages = [result.outage_ms for result in done if result.outage_ms is not None]
-    figures = "no outage"
-    if outages:
-        figures = f"outage median {statistics.median(outages):.0f} ms, worst {max(outages):.0f} ms, in {len(outages)}"
-    twice = sum(result.answered_twice for result in done)
-    nodes, groups = len(plan.nodes), len(plan.groups)
-    return (
-        f"{fault}, {plan.preset}, {nodes} nodes, {groups} groups: {len(done)} trials, {figures}, "
-        f"answered twice in {twice}"
-    )
 
 
 def _break_and_mend(trial: Trial) -> None:
@@ -228,9 +178,15 @@ def _outage_ms(trial: Trial) -> float | None:
     lab = trial.lab
     addresses = trial.group.addresses if trial.fault.moves else lab.plan.floating
     gaps = [gap for address in addresses if (gap := lab.probes.outage(address, trial.since_ns)) is not None]
+    if not gaps:
+        return None
     if any(not gap.is_over for gap in gaps):
         trial.problems.append(f"an address of {trial.group.name} still does not answer")
-    return round(max(gap.length_ms for gap in gaps), 1) if gaps else None
+    longest = max(gaps, key=lambda gap: gap.length_ms)
+    after_ms = (longest.begin_ns - trial.since_ns) / _NS_PER_MS
+    if after_ms > _LATE_GAP_MS:
+        trial.notes.append(f"the longest gap began {after_ms:.0f} ms after the fault")
+    return round(longest.length_ms, 1)
 
 
 def _result(trial: Trial, outage_ms: float | None) -> Result:

@@ -1,0 +1,64 @@
+"""What a trial says of itself: one JSON line, one line for a person, and the summary of many.
+
+What must hold: the JSON line has exactly the promised keys; other tools read it.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from zcluster.lab.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One trial's line. `outage_ms` is None if nothing moved and nothing was missed."""
+
+    fault: str
+    preset: str
+    group: str
+    source: str
+    target: str
+    outage_ms: float | None
+    answered_twice: bool
+    epoch: int
+
+    def line(self) -> str:
+        """As JSON, with the names that readers know."""
+        return json.dumps(
+            {
+                "fault": self.fault,
+                "preset": self.preset,
+                "group": self.group,
+                "from": self.source,
+                "to": self.target,
+                "outage_ms": self.outage_ms,
+                "answered_twice": self.answered_twice,
+                "epoch": self.epoch,
+            }
+        )
+
+    def words(self) -> str:
+        """As one line for a person."""
+        outage = "nothing missed" if self.outage_ms is None else f"{self.outage_ms:.0f} ms"
+        way = f"{self.source} -> {self.target}" if self.source != self.target else f"stayed on {self.source}"
+        twice = ", ANSWERED TWICE" if self.answered_twice else ""
+        return f"{self.fault} {self.group}: {outage}, {way}, epoch {self.epoch}{twice}"
+
+
+def summary(fault: str, plan: Plan, results: Iterable[Result]) -> str:
+    """One line about all trials."""
+    done = list(results)
+    outages = [result.outage_ms for result in done if result.outage_ms is not None]
+    figures = "no outage"
+    if outages:
+        figures = f"outage median {statistics.median(outages):.0f} ms, worst {max(outages):.0f} ms, in {len(outages)}"
+    twice = sum(result.answered_twice for result in done)
+    nodes, groups = len(plan.nodes), len(plan.groups)
+    return (
+        f"{fault}, {plan.preset}, {nodes} nodes, {groups} groups: {len(done)} trials, {figures}, "
+        f"answered twice in {twice}"
+    )
