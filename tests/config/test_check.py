@@ -10,7 +10,7 @@ from zcluster.config.check import Endurance, endurance, warnings
 from zcluster.config.host import HostFacts, KeyFileState, host_facts
 from zcluster.config.keyfile import write_key
 
-WELL = HostFacts(KeyFileState.GOOD, 0o600, real_time_permitted=True)
+WELL = HostFacts(KeyFileState.GOOD, 0o600, real_time_permitted=True, tick_ms=1.0)
 FIVE = GOOD.replace("= 3", "= 5")
 
 
@@ -32,6 +32,17 @@ def more_groups(count: int) -> str:
     [
         (nodes(1, "several-groups-per-node = true"), "cluster.expected-nodes", "one node alone"),
         (nodes(2), "cluster.expected-nodes", "two nodes without a witness"),
+        (
+            nodes(2, "survivor-claims = true").replace(SERVICE, SERVICE + 'reference = ["10.77.9.1"]'),
+            "cluster.expected-nodes",
+            "both serve their side until it heals",
+        ),
+        (
+            nodes(3, "survivor-claims = true").replace(SERVICE, SERVICE + 'reference = ["10.77.9.1"]'),
+            "cluster.survivor-claims",
+            "means nothing while 3 nodes vote",
+        ),
+        (nodes(57), "cluster.expected-nodes", "may not fit one datagram"),
         (nodes(4), "cluster.expected-nodes", "no more losses at once than 3"),
         (more_groups(3), "cluster.expected-nodes", "leave no slave"),
         (more_groups(4), "cluster.several-groups-per-node", "1 of them cannot be held"),
@@ -56,6 +67,11 @@ def more_groups(count: int) -> str:
             "group[0].preferred[0]",
             "never-master forbids",
         ),
+        (
+            nodes(3, 'witnesses = ["w*"]') + 'preferred = ["w1"]',
+            "group[0].preferred[0]",
+            "a witness never holds",
+        ),
     ],
 )
 def test_each_danger_names_its_key_and_a_mend(text: str, key: str, wrong: str) -> None:
@@ -79,9 +95,21 @@ def test_each_danger_names_its_key_and_a_mend(text: str, key: str, wrong: str) -
     ],
 )
 def test_a_key_that_cannot_be_used_is_a_danger(state: KeyFileState, mode: int | None, wrong: str) -> None:
-    (warning,) = warnings(accepted(GOOD), HostFacts(state, mode, real_time_permitted=True))
+    (warning,) = warnings(accepted(GOOD), HostFacts(state, mode, real_time_permitted=True, tick_ms=1.0))
     assert warning.key == "cluster.key-file"
     assert wrong in warning.wrong
+
+
+def test_a_margin_must_cover_a_late_tick_of_this_kernel() -> None:
+    slow = replace(WELL, tick_ms=4.0)
+    assert warnings(accepted(GOOD), slow) == ()
+    (warning,) = warnings(accepted(nodes(3, 'preset = "fast"')), slow)
+    assert (warning.key, "up to 20 ms late" in warning.wrong) == ("cluster.preset", True)
+    (warning,) = warnings(accepted(GOOD), replace(WELL, tick_ms=10.0))
+    assert (warning.key, warning.mend) == (
+        "timing.margin-ms",
+        "use a kernel of 1000 Hz, or set margin-ms to 50",
+    )
 
 
 def test_only_the_fast_preset_demands_real_time() -> None:
@@ -94,28 +122,122 @@ def test_only_the_fast_preset_demands_real_time() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (GOOD, Endurance(nodes=3, groups=1, masters_possible=3, slaves=2, losses=1, losses_all_held=1)),
-        (FIVE, Endurance(nodes=5, groups=1, masters_possible=5, slaves=4, losses=2, losses_all_held=2)),
-        (nodes(2), Endurance(nodes=2, groups=1, masters_possible=2, slaves=1, losses=0, losses_all_held=0)),
+        (
+            GOOD,
+            Endurance(
+                nodes=3,
+                groups=1,
+                masters_possible=3,
+                slaves=2,
+                losses=1,
+                losses_all_held=1,
+                losses_in_turn=1,
+                witnesses=0,
+            ),
+        ),
+        (
+            FIVE,
+            Endurance(
+                nodes=5,
+                groups=1,
+                masters_possible=5,
+                slaves=4,
+                losses=2,
+                losses_all_held=2,
+                losses_in_turn=3,
+                witnesses=0,
+            ),
+        ),
+        (
+            nodes(2),
+            Endurance(
+                nodes=2,
+                groups=1,
+                masters_possible=2,
+                slaves=1,
+                losses=0,
+                losses_all_held=0,
+                losses_in_turn=0,
+                witnesses=0,
+            ),
+        ),
         (
             nodes(20),
-            Endurance(nodes=20, groups=1, masters_possible=20, slaves=19, losses=9, losses_all_held=9),
+            Endurance(
+                nodes=20,
+                groups=1,
+                masters_possible=20,
+                slaves=19,
+                losses=9,
+                losses_all_held=9,
+                losses_in_turn=18,
+                witnesses=0,
+            ),
         ),
         (
             more_groups(4).replace("= 3", "= 5"),
-            Endurance(nodes=5, groups=4, masters_possible=5, slaves=1, losses=2, losses_all_held=1),
+            Endurance(
+                nodes=5,
+                groups=4,
+                masters_possible=5,
+                slaves=1,
+                losses=2,
+                losses_all_held=1,
+                losses_in_turn=3,
+                witnesses=0,
+            ),
         ),
         (
             more_groups(4).replace("= 3", "= 5\nseveral-groups-per-node = true"),
-            Endurance(nodes=5, groups=4, masters_possible=5, slaves=1, losses=2, losses_all_held=2),
+            Endurance(
+                nodes=5,
+                groups=4,
+                masters_possible=5,
+                slaves=1,
+                losses=2,
+                losses_all_held=2,
+                losses_in_turn=3,
+                witnesses=0,
+            ),
         ),
         (
             nodes(3, 'never-master = ["w1", "x*"]'),
-            Endurance(nodes=3, groups=1, masters_possible=2, slaves=1, losses=1, losses_all_held=1),
+            Endurance(
+                nodes=3,
+                groups=1,
+                masters_possible=2,
+                slaves=1,
+                losses=1,
+                losses_all_held=1,
+                losses_in_turn=1,
+                witnesses=0,
+            ),
+        ),
+        (
+            nodes(3, 'witnesses = ["w*"]'),
+            Endurance(
+                nodes=3,
+                groups=1,
+                masters_possible=2,
+                slaves=1,
+                losses=1,
+                losses_all_held=1,
+                losses_in_turn=1,
+                witnesses=1,
+            ),
         ),
         (
             more_groups(4),
-            Endurance(nodes=3, groups=4, masters_possible=3, slaves=-1, losses=1, losses_all_held=0),
+            Endurance(
+                nodes=3,
+                groups=4,
+                masters_possible=3,
+                slaves=-1,
+                losses=1,
+                losses_all_held=0,
+                losses_in_turn=1,
+                witnesses=0,
+            ),
         ),
     ],
 )

@@ -14,15 +14,15 @@ from click.testing import CliRunner, Result
 
 from zcluster.cli import commands
 from zcluster.config.host import HostFacts, KeyFileState
-from zcluster.config.load import read
-from zcluster.console.check import as_data, as_words
+from zcluster.config.load import read, read_bytes
+from zcluster.console.check import as_data, as_words, summary
 
 GOLDEN = Path(__file__).parent / "golden"
 FACTS = {
-    "good": HostFacts(KeyFileState.GOOD, 0o600, real_time_permitted=True),
-    "eight-mistakes": HostFacts(KeyFileState.GOOD, 0o600, real_time_permitted=True),
-    "dangerous": HostFacts(KeyFileState.EXPOSED, 0o644, real_time_permitted=False),
-    "syntax-error": HostFacts(KeyFileState.GOOD, 0o600, real_time_permitted=True),
+    "good": HostFacts(KeyFileState.GOOD, 0o600, real_time_permitted=True, tick_ms=1.0),
+    "eight-mistakes": HostFacts(KeyFileState.GOOD, 0o600, real_time_permitted=True, tick_ms=1.0),
+    "dangerous": HostFacts(KeyFileState.EXPOSED, 0o644, real_time_permitted=False, tick_ms=4.0),
+    "syntax-error": HostFacts(KeyFileState.GOOD, 0o600, real_time_permitted=True, tick_ms=1.0),
 }
 
 
@@ -53,9 +53,33 @@ def test_the_json_says_the_same_as_the_words() -> None:
         "group[0].addresses[0]",
         "cluster.key-file",
         "cluster.preset",
+        "cluster.preset",
     ]
     assert verdict["summary"]["simultaneous_losses_survived"] == 1
+    assert verdict["summary"]["successive_losses_survived"] == 2
     assert verdict["summary"]["slaves"] == 3
+
+
+TWO = (
+    '[cluster]\nname = "pbx"\nexpected-nodes = 2\n{0}[[link]]\nname = "lan"\nrole = "service"\n'
+    'network = "10.77.9.0/24"\nmulticast = "239.77.9.1"\nreference = ["10.77.9.1"]\n'
+    '[[group]]\nname = "sip1"\naddresses = ["10.77.9.101/24"]\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("", "Not protected: the loss of either node"),
+        ("survivor-claims = true\n", "Not protected: a cut of every network between two nodes"),
+        ('mode = "observe"\n', "say what they would have done"),
+        ('witnesses = ["w1"]\n', "votes and never carries traffic"),
+    ],
+)
+def test_what_two_nodes_protect_and_a_witness_changes_is_said_in_words(line: str, said: str) -> None:
+    reading = read_bytes(TWO.format(line.replace("\\n", "\n")).encode())
+    assert reading.configuration is not None
+    assert said in " ".join(" ".join(summary(reading.configuration)).split())
 
 
 def check(*arguments: object) -> Result:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from zcluster.console.why import render
@@ -104,6 +104,7 @@ def test_many_records_are_cut_from_the_front() -> None:
 values = some.none() | some.integers() | some.text(max_size=3) | some.lists(some.integers(), max_size=2)
 
 
+@settings(deadline=None)  # the machine may be busy with others
 @given(
     some.dictionaries(some.sampled_from(sorted(SILENT)), values), some.sets(some.sampled_from(sorted(SILENT)))
 )

@@ -17,13 +17,21 @@ from zcluster.config.host import HostFacts, KeyFileState
 from zcluster.config.names import is_wildcard
 from zcluster.control.units import majority
 
+# Long-dead nodes leave the voters one by one, never below three (zcluster.control.council.LEAST_ROSTER).
+LEAST_FORGOTTEN_ROSTER = 3
+# A beat acknowledges every peer; beyond this number, with names of usual length, it may not fit one datagram.
+MOST_NODES_IN_A_DATAGRAM = 56
+# The kernel hands its tick to another processor after so many (docs/decisions/0101).
+LATE_TICKS = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Endurance:
     """How much of a cluster may be lost. `slaves` may be negative: then groups outnumber the nodes that may hold.
 
     `losses` is how many nodes may fail at the same time while the rest still decides; `losses_all_held` is how
-    many of these leave every group with a master of its own.
+    many of these leave every group with a master of its own. `losses_in_turn`: how many may be lost one by one when
+    each is forgotten before the next. `witnesses`: patterns of nodes that vote and never hold.
     """
 
     nodes: int
@@ -32,16 +40,31 @@ class Endurance:
     slaves: int
     losses: int
     losses_all_held: int
+    losses_in_turn: int
+    witnesses: int
 
 
 def endurance(configuration: Configuration) -> Endurance:
-    """What the file's cluster survives; never-master nodes vote, and count when they are named one by one."""
+    """What the file's cluster survives.
+
+    never-master nodes vote, and count when they are named one by one; each pattern of witnesses counts as one.
+    """
     nodes, groups = configuration.expected_nodes, len(configuration.groups)
     named = {pattern for pattern in configuration.never_master if not is_wildcard(pattern)}
-    possible = max(nodes - len(named), 0)
+    possible = max(nodes - len(named | set(configuration.witnesses)), 0)
     losses = nodes - majority(nodes)
     spare = possible - (1 if configuration.several_groups_per_node else groups)
-    return Endurance(nodes, groups, possible, possible - groups, losses, max(min(losses, spare), 0))
+    in_turn = max(nodes - LEAST_FORGOTTEN_ROSTER, 0) + min(losses, 1)
+    return Endurance(
+        nodes=nodes,
+        groups=groups,
+        masters_possible=possible,
+        slaves=possible - groups,
+        losses=losses,
+        losses_all_held=max(min(losses, spare), 0),
+        losses_in_turn=in_turn,
+        witnesses=len(configuration.witnesses),
+    )
 
 
 def warnings(configuration: Configuration, facts: HostFacts) -> tuple[Fault, ...]:
@@ -62,16 +85,25 @@ def _about_nodes(configuration: Configuration) -> Iterator[Fault]:
     if nodes == 1:
         yield Fault(path, "one node alone survives no loss", "three nodes survive the loss of one")
     elif nodes == 2:
-        yield Fault(
-            path,
-            "two nodes without a witness cannot tell a dead peer from a cut cable, so neither takes over",
-            "add a third node; a small one that is listed in never-master is enough",
-        )
+        yield _about_two(configuration)
     elif nodes % 2 == 0:
         yield Fault(
             path,
             f"{nodes} nodes survive no more losses at once than {nodes - 1} do, and half against half stops both",
             f"make it {nodes - 1} or {nodes + 1}; a small node that is listed in never-master counts",
+        )
+    if nodes > MOST_NODES_IN_A_DATAGRAM:
+        yield Fault(
+            path,
+            f"with more than {MOST_NODES_IN_A_DATAGRAM} nodes a beat may not fit one datagram, and then only the "
+            "slower bus carries it",
+            "keep the names of hosts short, or make two clusters of it",
+        )
+    if configuration.survivor_claims and nodes != 2:
+        yield Fault(
+            ("cluster", "survivor-claims"),
+            f"this means nothing while {nodes} nodes vote: a majority decides",
+            "take it out",
         )
     possible, groups = endurance(configuration).masters_possible, len(configuration.groups)
     if groups > possible and not configuration.several_groups_per_node:
@@ -86,6 +118,23 @@ def _about_nodes(configuration: Configuration) -> Iterator[Fault]:
             f"{groups} groups on {possible} nodes leave no slave: the first loss leaves a group without a master",
             "add a node, or set several-groups-per-node = true",
         )
+
+
+def _about_two(configuration: Configuration) -> Fault:
+    path = ("cluster", "expected-nodes")
+    if configuration.survivor_claims:
+        return Fault(
+            path,
+            "of two nodes the survivor goes on alone while its reference addresses answer: when every network "
+            "between the two is cut and both still reach a reference, both serve their side until it heals",
+            "add a witness, a tiny third node that votes and never carries traffic: witnesses = [...]",
+        )
+    return Fault(
+        path,
+        "two nodes without a witness cannot tell a dead peer from a cut cable, so neither takes over, and the one "
+        "that is left closes what it holds",
+        "add a witness, a tiny third node (witnesses = [...], expected-nodes = 3), or set survivor-claims = true",
+    )
 
 
 def _about_links(configuration: Configuration) -> Iterator[Fault]:
@@ -103,7 +152,7 @@ def _about_links(configuration: Configuration) -> Iterator[Fault]:
         )
     seen: dict[object, str] = {}
     for number, link in enumerate(configuration.links):
-        first = seen.setdefault((link.multicast, link.beacon_port), link.name)
+        first = seen.setdefault((link.multicast or link.name, link.beacon_port), link.name)
         if first != link.name:
             yield Fault(
                 ("link", number, "multicast"),
@@ -150,6 +199,12 @@ def _about_groups(configuration: Configuration) -> Iterator[Fault]:
                     f"{pattern} is preferred and not allowed, so it never holds {group.name}",
                     "add it to `allowed`, or take it out here",
                 )
+            elif any(fnmatchcase(pattern, never) for never in configuration.witnesses):
+                yield Fault(
+                    ("group", number, "preferred", place),
+                    f"{pattern} is preferred, and a witness never holds a group",
+                    "take it out of one of the two",
+                )
             elif any(fnmatchcase(pattern, never) for never in configuration.never_master):
                 yield Fault(
                     ("group", number, "preferred", place),
@@ -186,6 +241,16 @@ def _about_host(configuration: Configuration, facts: HostFacts) -> Iterator[Faul
                 f"what stands in {key_file} is not a cluster key: `zcluster run` will refuse to start",
                 "copy the file again from a host where it works, or make a new one with `zcluster keygen --force`",
             )
+    late_ms = LATE_TICKS * facts.tick_ms
+    if configuration.timing.margin_ms < late_ms:
+        yield Fault(
+            ("timing", "margin-ms") if configuration.preset != "fast" else ("cluster", "preset"),
+            f"this kernel ticks every {facts.tick_ms:g} ms, and under a hypervisor its timeouts may end up to "
+            f"{late_ms:g} ms late; a margin of {configuration.timing.margin_ms} ms does not cover that",
+            'use a kernel of 1000 Hz, or choose preset = "standard"'
+            if configuration.preset == "fast"
+            else f"use a kernel of 1000 Hz, or set margin-ms to {late_ms:.0f}",
+        )
     if configuration.preset == "fast" and not facts.real_time_permitted:
         yield Fault(
             ("cluster", "preset"),

@@ -18,6 +18,13 @@ Interface = IPv4Interface | IPv6Interface
 Network = IPv4Network | IPv6Network
 
 
+class Mode(StrEnum):
+    """Whether the nodes move addresses, or only say what they would have done (docs/decisions/0301)."""
+
+    ACTIVE = "active"
+    OBSERVE = "observe"
+
+
 class LinkRole(StrEnum):
     """What a link is for. Both kinds carry beats; only a service link carries floating addresses."""
 
@@ -31,16 +38,27 @@ class Link:
 
     `network` is what a host matches its own addresses against. `reference` are addresses in it that answer
     ARP or neighbour solicitations whenever this network works for us; only service links have them.
+    A link finds peers by its `multicast` group, or (None) by asking each of `peers`, addresses or DNS names;
+    a node skips its own.
     """
 
     name: str
     role: LinkRole
     network: Network
-    multicast: Address
+    multicast: Address | None
     beacon_port: int
     bus_port: int
     ttl: int
     reference: tuple[Address, ...] = ()
+    peers: tuple[Address | str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A place whose nodes share their fate; `nodes` are patterns of names."""
+
+    name: str
+    nodes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +67,7 @@ class Group:
 
     `link` names the service link of that network; it is empty when the interface was given by name and more
     than one service link could be meant. `priority`: higher keeps its holder when nodes run out.
+    `apart_from`: groups whose masters should stand at another site.
     """
 
     name: str
@@ -59,11 +78,16 @@ class Group:
     priority: int = 100
     allowed: tuple[str, ...] = ("*",)
     preferred: tuple[str, ...] = ()
+    apart_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The whole file. `digest` is the SHA-256 of its bytes, in hexadecimal."""
+    """The whole file. `digest` is the SHA-256 of its bytes, in hexadecimal.
+
+    `witnesses`: patterns of nodes that vote and never hold. `survivor_claims`: of two voters, the one that
+    still reaches its references may go on alone.
+    """
 
     name: str
     expected_nodes: int
@@ -77,6 +101,11 @@ class Configuration:
     several_groups_per_node: bool = False
     failback: bool = False
     never_master: tuple[str, ...] = ()
+    witnesses: tuple[str, ...] = ()
+    survivor_claims: bool = False
+    forget_after_s: int = 600
+    mode: Mode = Mode.ACTIVE
+    sites: tuple[Site, ...] = ()
     digest: str = ""
 
     @property
@@ -88,6 +117,11 @@ class Configuration:
     def service_links(self) -> tuple[Link, ...]:
         """The links that carry the floating addresses."""
         return tuple(link for link in self.links if link.role is LinkRole.SERVICE)
+
+    @property
+    def is_observing(self) -> bool:
+        """Whether nothing of any host may be touched."""
+        return self.mode is Mode.OBSERVE
 
     @property
     def control_socket(self) -> Path:

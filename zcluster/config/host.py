@@ -9,12 +9,15 @@ from __future__ import annotations
 import os
 import resource
 import stat
+import time
 from dataclasses import dataclass
 from enum import Enum
 
 from zcluster.config.configuration import Configuration
 from zcluster.config.keyfile import load_key
 from zcluster.errors import KeyFileError
+
+_CLOCK_MONOTONIC_COARSE = 6  # linux/time.h; its resolution is the kernel's tick
 
 
 class KeyFileState(Enum):
@@ -29,17 +32,21 @@ class KeyFileState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """`key_mode` are the permission bits, None when there is no file."""
+    """`key_mode` are the permission bits, None when there is no file. `tick_ms` is the kernel's tick, the grain
+    in which it ends leases.
+    """
 
     key_state: KeyFileState
     key_mode: int | None
     real_time_permitted: bool
+    tick_ms: float
 
 
 def host_facts(configuration: Configuration) -> HostFacts:
     """The facts of the host this runs on, as the user it runs as."""
     state, mode = _key_facts(configuration)
-    return HostFacts(state, mode, _real_time_permitted())
+    tick_ms = time.clock_getres(_CLOCK_MONOTONIC_COARSE) * 1000
+    return HostFacts(state, mode, _real_time_permitted(), tick_ms)
 
 
 def _key_facts(configuration: Configuration) -> tuple[KeyFileState, int | None]:

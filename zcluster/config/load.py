@@ -16,17 +16,17 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from zcluster.config.configuration import Configuration, Group, Link, LinkRole
+from zcluster.config.configuration import Configuration, Group, Link, LinkRole, Mode, Site
 from zcluster.config.durations import timing_of, unsafe
 from zcluster.config.fault import Fault, KeyPath
 from zcluster.config.lines import key_lines, line_of
-from zcluster.config.relations import faults_between, service_link_of
-from zcluster.config.schema import ClusterTable, GroupTable, LinkTable, Table, TimingTable
+from zcluster.config.relations import faults_between, faults_of_the_whole, service_link_of
+from zcluster.config.schema import ClusterTable, GroupTable, LinkTable, SiteTable, Table, TimingTable
 from zcluster.config.wording import fault_of, unknown_key
 from zcluster.errors import ConfigurationError
 
 FILE_LIMIT_BYTES = 1_048_576
-_TOP_KEYS = ("cluster", "timing", "link", "group")
+_TOP_KEYS = ("cluster", "timing", "link", "group", "site")
 _TomlPosition = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 AnyTable = TypeVar("AnyTable", bound=Table)
 
@@ -99,7 +99,11 @@ class _Reader:
         timing = self._table(self._document.get("timing", {}), TimingTable, ("timing",))
         links = dict(self._array("link", LinkTable))
         groups = dict(self._array("group", GroupTable))
+        sites = dict(self._array("site", SiteTable, is_needed=False))
         self._faults += faults_between(links, groups, all_links_known=self._all_links_known())
+        self._faults += faults_of_the_whole(
+            cluster, links, groups, sites, all_links_known=self._all_links_known()
+        )
         if cluster and timing and not self._has_fault_in("timing") and cluster.has("preset"):
             self._faults += unsafe(timing_of(cluster.preset, timing))
         if self._faults:
@@ -120,6 +124,11 @@ class _Reader:
             several_groups_per_node=cluster.several_groups_per_node,
             failback=cluster.failback,
             never_master=tuple(cluster.never_master),
+            witnesses=tuple(cluster.witnesses),
+            survivor_claims=cluster.survivor_claims,
+            forget_after_s=cluster.forget_after_s,
+            mode=Mode(cluster.mode),
+            sites=tuple(Site(table.name, tuple(table.nodes)) for table in sites.values()),
             digest=self._digest,
         )
         return Reading(configuration, (), self._lines)
@@ -131,13 +140,15 @@ class _Reader:
             return None
         return self._table(self._document["cluster"], ClusterTable, ("cluster",))
 
-    def _array(self, name: str, model: type[AnyTable]) -> Iterator[tuple[int, AnyTable]]:
+    def _array(
+        self, name: str, model: type[AnyTable], *, is_needed: bool = True
+    ) -> Iterator[tuple[int, AnyTable]]:
         """The tables of an array, each with its place in the file."""
         found = self._document.get(name, [])
         if not isinstance(found, list):
             self._faults.append(Fault((name,), "there may be several of these", f"write it as [[{name}]]"))
             found = [found]
-        elif not found:
+        elif not found and is_needed:
             self._faults.append(Fault((name,), f"there is no {name}", f"add at least one [[{name}]]"))
         for number, content in enumerate(found):
             table = self._table(content, model, (name, number))
@@ -172,6 +183,7 @@ def _link(table: LinkTable) -> Link:
         bus_port=table.bus_port,
         ttl=table.ttl,
         reference=tuple(table.reference),
+        peers=tuple(table.peers),
     )
 
 
@@ -188,6 +200,7 @@ def _group(table: GroupTable, links: Mapping[int, LinkTable]) -> Group:
         priority=table.priority,
         allowed=tuple(table.allowed),
         preferred=tuple(table.preferred),
+        apart_from=tuple(table.apart_from),
     )
 
 

@@ -12,6 +12,7 @@ NAME_RULE = "a name begins with a letter or digit, then letters, digits, '-', '_
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _PATTERN = re.compile(r"[A-Za-z0-9*?\[\]!_.-]{1,63}")
+_HOST_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _INTERFACE = re.compile(r"[^\s/:]{1,15}")
 
 
@@ -28,6 +29,16 @@ def is_pattern(text: str) -> bool:
 def is_wildcard(pattern: str) -> bool:
     """Does this pattern mean more than the one node it spells?"""
     return any(sign in pattern for sign in "*?[")
+
+
+def is_host_name(text: str) -> bool:
+    """May this be a name that the DNS is asked for (RFC 1123; never all digits at the end, RFC 3696)?"""
+    labels = text.removesuffix(".").split(".")
+    return (
+        len(text) <= 253
+        and all(_HOST_LABEL.fullmatch(label) for label in labels)
+        and not labels[-1].isdecimal()
+    )
 
 
 def is_interface(text: str) -> bool:

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 
 from zcluster.config.configuration import Address, Network
 from zcluster.config.fault import Fault, KeyPath
-from zcluster.config.schema import GroupTable, LinkTable
+from zcluster.config.schema import ClusterTable, GroupTable, LinkTable, SiteTable
 
 Links = Mapping[int, LinkTable]
 Groups = Mapping[int, GroupTable]
+Sites = Mapping[int, SiteTable]
 
 
 def faults_between(links: Links, groups: Groups, *, all_links_known: bool) -> Iterator[Fault]:
@@ -44,7 +45,7 @@ def service_link_of(group: GroupTable, links: Links) -> LinkTable | None:
     return next((link for link in service if link.network == group.interface), None)
 
 
-def _repeated_names(array: str, tables: Links | Groups) -> Iterator[Fault]:
+def _repeated_names(array: str, tables: Links | Groups | Sites) -> Iterator[Fault]:
     seen: dict[str, int] = {}
     for number, table in tables.items():
         if not table.has("name"):
@@ -76,7 +77,8 @@ def _overlap(one: Network, other: Network) -> bool:
 
 
 def _within_link(number: int, link: LinkTable) -> Iterator[Fault]:
-    if link.has("multicast", "network") and link.multicast.version != link.network.version:
+    yield from _discovery(number, link)
+    if link.has("multicast", "network") and link.multicast and link.multicast.version != link.network.version:
         yield Fault(
             ("link", number, "multicast"),
             f"{link.multicast} is IPv{link.multicast.version} on a network of IPv{link.network.version}",
@@ -96,6 +98,83 @@ def _within_link(number: int, link: LinkTable) -> Iterator[Fault]:
                 ("link", number, "reference", place),
                 f"{address} is not in {link.network}, so it can answer no ARP or neighbour solicitation here",
                 "name a router, switch or server on this very network",
+            )
+
+
+def _discovery(number: int, link: LinkTable) -> Iterator[Fault]:
+    """Multicast needs its group, unicast its peers, and neither the other's."""
+    if not link.has("discovery", "multicast", "peers"):
+        return
+    if link.discovery == "multicast":
+        if link.multicast is None:
+            yield Fault(
+                ("link", number, "multicast"),
+                "this key is missing",
+                'add a line such as multicast = "239.77.1.1", or discovery = "unicast" with peers = [...]',
+            )
+        if link.peers:
+            yield Fault(
+                ("link", number, "peers"),
+                "this link finds its peers by multicast, so nobody would ask these",
+                'set discovery = "unicast", or take this line out',
+            )
+        return
+    if link.multicast is not None:
+        yield Fault(
+            ("link", number, "multicast"),
+            "this link finds its peers by unicast, so the multicast address means nothing",
+            'take this line out, or set discovery = "multicast"',
+        )
+    if not link.peers:
+        yield Fault(
+            ("link", number, "peers"),
+            "discovery by unicast needs addresses or DNS names to ask",
+            'add peers = ["10.77.1.1", "10.77.1.2"], every node of the cluster, or peers = ["nodes.example.net"]',
+        )
+    for place, peer in enumerate(link.peers):
+        if isinstance(peer, str) or not link.has("network"):
+            continue
+        if peer.version != link.network.version:
+            yield Fault(
+                ("link", number, "peers", place),
+                f"{peer} is IPv{peer.version} on a network of IPv{link.network.version}",
+                "name each peer by its address of the network's own family",
+            )
+
+
+def faults_of_the_whole(
+    cluster: ClusterTable | None, links: Links, groups: Groups, sites: Sites, *, all_links_known: bool
+) -> Iterator[Fault]:
+    """What groups, sites and links must be to each other and to `[cluster]`."""
+    yield from _repeated_names("site", sites)
+    yield from _apart(groups, sites)
+    if cluster is None or not cluster.has("survivor_claims") or not all_links_known:
+        return
+    if cluster.survivor_claims and not any(
+        link.role == "service" and link.reference for link in links.values()
+    ):
+        yield Fault(
+            ("cluster", "survivor-claims"),
+            "a survivor can judge its own cable only by reference addresses, and no service link has any: "
+            "both of two separated nodes would think themselves the survivor",
+            "add reference = [...] to the service link: a router and a switch that answer ARP there",
+        )
+
+
+def _apart(groups: Groups, sites: Sites) -> Iterator[Fault]:
+    names = [group.name for group in groups.values() if group.has("name")]
+    for number, group in groups.items():
+        for place, other in enumerate(group.apart_from if group.has("apart_from") else ()):
+            path: KeyPath = ("group", number, "apart-from", place)
+            if group.has("name") and other == group.name:
+                yield Fault(path, "a group cannot be apart from itself", "name another group")
+            elif other not in names and len(names) == len(groups):
+                yield Fault(path, f"there is no group {other!r}", f"the groups are {', '.join(names)}")
+        if group.has("apart_from") and group.apart_from and not sites:
+            yield Fault(
+                ("group", number, "apart-from"),
+                "apart means at another site, and the file has none",
+                'add [[site]] tables, such as name = "north" and nodes = ["pbx1", "pbx2"]',
             )
 
 

@@ -22,11 +22,14 @@ from zcluster.config.values import (
     Name,
     NetworkText,
     Pattern,
+    PeerText,
     PlaceText,
     Port,
 )
 
 MOST_NODES = 64
+MOST_PEERS = 128
+LEAST_FORGET_S, MOST_FORGET_S = 10, 7 * 86_400
 
 
 def _kebab(field: str) -> str:
@@ -79,6 +82,10 @@ class ClusterTable(Table):
     several_groups_per_node: bool = False
     failback: bool = False
     never_master: list[Pattern] = []
+    witnesses: list[Pattern] = []
+    survivor_claims: bool = False
+    forget_after_s: Annotated[int, Field(ge=LEAST_FORGET_S, le=MOST_FORGET_S)] = 600
+    mode: Literal["active", "observe"] = "active"
 
 
 class TimingTable(Table):
@@ -104,11 +111,20 @@ class LinkTable(Table):
     name: Name
     role: Literal["cluster", "service"] = "cluster"
     network: NetworkText
-    multicast: MulticastText
+    multicast: MulticastText | None = None
     beacon_port: Port = 7700
     bus_port: Port = 7701
     ttl: Annotated[int, Field(ge=1, le=255)] = 1
     reference: list[AddressText] = []
+    discovery: Literal["multicast", "unicast"] = "multicast"
+    peers: Annotated[list[PeerText], Field(max_length=MOST_PEERS)] = []
+
+
+class SiteTable(Table):
+    """`[[site]]`: a place whose nodes share their fate."""
+
+    name: Name
+    nodes: Annotated[list[Pattern], Field(min_length=1)]
 
 
 class GroupTable(Table):
@@ -120,3 +136,4 @@ class GroupTable(Table):
     priority: Annotated[int, Field(ge=0, le=1_000_000)] = 100
     allowed: Annotated[list[Pattern], Field(min_length=1)] = ["*"]
     preferred: list[Pattern] = []
+    apart_from: list[Name] = []

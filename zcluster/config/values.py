@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from zcluster.config.configuration import Address, Interface, Network
-from zcluster.config.names import NAME_RULE, is_interface, is_name, is_pattern
+from zcluster.config.names import NAME_RULE, is_host_name, is_interface, is_name, is_pattern
 
 FAULT_TYPE = "zcluster_fault"
 MOST_MILLISECONDS = 3_600_000
@@ -77,6 +77,20 @@ def _address(value: object) -> Address:
         raise refusal(
             f"{text!r} is not an address", 'write an address without a prefix, for example "10.77.9.1"'
         ) from None
+
+
+def _peer(value: object) -> Address | str:
+    """Where a peer is reached without multicast: an address, or a name that the DNS knows."""
+    text = _text(value, '"10.77.1.2" or "nodes.example.net"')
+    try:
+        return ip_address(text)
+    except ValueError:
+        if is_host_name(text):
+            return text.rstrip(".").lower()
+    raise refusal(
+        f"{text!r} is neither an address nor a DNS name",
+        'write an address such as "10.77.1.2", or a name such as "nodes.example.net"; no port, no prefix',
+    )
 
 
 def _multicast(address: Address) -> Address:
@@ -153,5 +167,6 @@ AbsolutePath = Annotated[Path, BeforeValidator(lambda value: _absolute(_text(val
 NetworkText = Annotated[Network, BeforeValidator(_network)]
 AddressText = Annotated[Address, BeforeValidator(_address)]
 MulticastText = Annotated[Address, BeforeValidator(_address), AfterValidator(_multicast)]
+PeerText = Annotated[Address | str, BeforeValidator(_peer)]
 FloatingText = Annotated[Interface, BeforeValidator(_floating)]
 PlaceText = Annotated[Network | str, BeforeValidator(_place)]

@@ -35,6 +35,10 @@ def fault_of(error: ErrorDetails, table: type[Table], prefix: KeyPath) -> Fault:
             return unknown_key(path, list(table_keys(table)))
         case "literal_error":
             return Fault(path, f"{given!r} is not known here", _choice_mend(given, str(path[-1])))
+        case "too_long":
+            return Fault(
+                path, "the list is too long", f"give it no more than {context['max_length']} entries"
+            )
         case "too_short":
             return Fault(path, "the list is empty", f"give it at least {context['min_length']} entry")
         case _ if kind == FAULT_TYPE:
@@ -87,7 +91,7 @@ _EXAMPLES = {
     "name": 'name = "one"',
     "expected-nodes": "expected-nodes = 3, the number of hosts that vote",
     "network": 'network = "10.77.1.0/24"',
-    "multicast": 'multicast = "239.77.1.1"',
+    "nodes": 'nodes = ["pbx1", "pbx2"]',
     "addresses": 'addresses = ["10.77.9.101/24"]',
 }
 
@@ -102,6 +106,8 @@ def _choice_mend(given: object, key: str) -> str:
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "preset": ("standard", "fast", "patient"),
     "role": ("cluster", "service"),
+    "mode": ("active", "observe"),
+    "discovery": ("multicast", "unicast"),
 }
 
 

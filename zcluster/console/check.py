@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 
 import click
 
@@ -19,6 +20,7 @@ from zcluster.config.host import HostFacts, host_facts
 from zcluster.config.load import Reading, read
 
 EXIT_GOOD, EXIT_FAULTY = 0, 1
+WIDTH = 100
 
 
 def run(path: Path, as_json: bool) -> int:
@@ -64,6 +66,8 @@ def as_data(path: Path, reading: Reading, facts: HostFacts | None) -> str:
             "slaves": survived.slaves,
             "simultaneous_losses_survived": survived.losses,
             "simultaneous_losses_with_every_group_held": survived.losses_all_held,
+            "successive_losses_survived": survived.losses_in_turn,
+            "mode": str(configuration.mode),
             "digest": configuration.digest,
         }
     return json.dumps(verdict, indent=2)
@@ -79,9 +83,61 @@ def summary(configuration: Configuration) -> list[str]:
         f"  timing   {configuration.preset}: a beat every {timing.beat_ms} ms, a peer is silent after "
         f"{timing.silence_ms} ms, a lease lasts {timing.lease_ms} ms",
         f"  survives {_losses(survived)}",
-        "  a node that is lost keeps its vote until it is back, so losses one after the other add up",
+        *_words(_in_turn(configuration, survived)),
+        *(_words(_pair(configuration)) if survived.nodes == 2 else ()),
+        *(_words(_witnesses(configuration)) if configuration.witnesses else ()),
+        *(_words(OBSERVING) if configuration.is_observing else ()),
         f"  digest   {configuration.digest[:16]} (the same on every host, or the files differ)",
     ]
+
+
+OBSERVING = (
+    "observe  nothing of any host is touched: the nodes decide among themselves and say "
+    "what they would have done"
+)
+
+
+def _words(text: str) -> list[str]:
+    """A paragraph whose first word is its head, as the lines above it."""
+    return wrap(text, WIDTH, initial_indent="  ", subsequent_indent=" " * 11)
+
+
+def _in_turn(configuration: Configuration, survived: Endurance) -> str:
+    after = _span(configuration.forget_after_s)
+    if survived.losses_in_turn > survived.losses:
+        least = survived.nodes - survived.losses_in_turn
+        return (
+            f"in turn  {survived.losses_in_turn} of {survived.nodes}, down to {least}: a node that is dead for "
+            f"{after} loses its vote, one at a time and never below three voters, and has it back when it returns"
+        )
+    if survived.losses == 0:
+        return "in turn  no loss either: nobody is forgotten below three voters"
+    return (
+        f"in turn  no more than at once: with {survived.nodes} voters nobody is forgotten, so a lost node "
+        "keeps its vote until it is back"
+    )
+
+
+def _pair(configuration: Configuration) -> str:
+    if configuration.survivor_claims:
+        return (
+            "two      protected: a crash of either node or of its software, a stop, a move, a cut of the cluster "
+            "links (the service network still carries beats). Not protected: a cut of every network between two "
+            "nodes that both still reach a reference address; then both answer, each on its side, until it heals, "
+            "and the lower epoch closes. Epochs are unique there, but not ordered"
+        )
+    return (
+        "two      protected: a stop and a move, which hand over in good order; never two holders. Not protected: "
+        "the loss of either node or of every link, which closes the groups of both until they hear each other"
+    )
+
+
+def _witnesses(configuration: Configuration) -> str:
+    carriers = endurance(configuration).masters_possible
+    return (
+        f"witness  {', '.join(configuration.witnesses)}: votes and never carries traffic, so that "
+        f"{_counted(carriers, 'other')} may lose {_counted(endurance(configuration).losses, 'node')} and still decide"
+    )
 
 
 def _slaves(survived: Endurance) -> str:
@@ -116,6 +172,10 @@ def _rows(faults: Sequence[Fault]) -> list[dict[str, object]]:
         {"key": fault.key, "line": fault.line or None, "wrong": fault.wrong, "mend": fault.mend}
         for fault in faults
     ]
+
+
+def _span(seconds: int) -> str:
+    return _counted(seconds // 60, "minute") if seconds % 60 == 0 else _counted(seconds, "second")
 
 
 def _counted(count: int, noun: str) -> str:

@@ -22,7 +22,7 @@ def link_place(local: LocalLink) -> Place:
         link=link.name,
         interface=local.interface,
         address=str(local.address),
-        multicast=str(link.multicast),
+        multicast=str(link.multicast) if link.multicast else "",
         beacon_port=link.beacon_port,
         bus_port=link.bus_port,
         ttl=link.ttl,

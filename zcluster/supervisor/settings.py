@@ -7,7 +7,7 @@ plain text in their canonical form, as the kernel and the neighbour sockets spel
 from __future__ import annotations
 
 from zcluster.config.configuration import Configuration
-from zcluster.control.document import GroupSettings, Settings
+from zcluster.control.document import GroupSettings, Settings, Site
 
 DIGEST_CHARACTERS = 16
 
@@ -26,6 +26,7 @@ def settings_of(configuration: Configuration) -> Settings:
                 priority=group.priority,
                 allowed=group.allowed,
                 preferred=group.preferred,
+                apart_from=group.apart_from,
             )
             for group in configuration.groups
         ),
@@ -33,6 +34,10 @@ def settings_of(configuration: Configuration) -> Settings:
         service_links=tuple(link.name for link in configuration.service_links),
         referenced_links=tuple(link.name for link in configuration.service_links if link.reference),
         never_master=configuration.never_master,
+        witnesses=configuration.witnesses,
+        sites=tuple(Site(site.name, site.nodes) for site in configuration.sites),
+        survivor_claims=configuration.survivor_claims,
+        forget_after_ms=configuration.forget_after_s * 1000,
         several_groups=configuration.several_groups_per_node,
         failback=configuration.failback,
         digest=configuration.digest[:DIGEST_CHARACTERS],
