@@ -25,8 +25,9 @@ class CarelessVoter(Voter):
         counter: int,
         now_ms: int,
         may_grant_new: bool = True,
+        keeps_longer: bool = False,
     ) -> Vote:
-        vote = super().hear(holder, incarnation, group, counter, now_ms, may_grant_new)
+        vote = super().hear(holder, incarnation, group, counter, now_ms, may_grant_new, keeps_longer)
         return Vote.RENEWED if vote is Vote.REFUSED else vote
 
 

@@ -100,6 +100,7 @@ class Node:
         self._deadline_ms = now_ms
         self._relinquished_ms = now_ms
         self._stopping_ms = 0
+        self._is_stop_asked = False
         self._farewells = 0
         self._told_ms: dict[str, int] = {}
         self._claim_wake_ms = FAR_MS
@@ -299,7 +300,9 @@ class Node:
         self._pursue()
         if self._stopping_ms:
             self._advance_stop()
-        elif self.holder.tenures:
+        elif self._is_stop_asked and not self.restart.is_committed:
+            self._on_stop()
+        elif self.holder.tenures and not self.restart.is_asking:
             self._tidy()
             self._step_aside()
         if s.now_ms >= self._next_beat_ms:
@@ -512,7 +515,9 @@ class Node:
             return
         for tenure in list(self.holder.tenures.values()):
             if tenure.phase in OPEN_PHASES:
-                self._release_for_health(tenure.group)
+                self.restart.cancel()
+                if not self.restart.is_committed:
+                    self._release_for_health(tenure.group)
             elif tenure.phase in (Phase.CLAIMING, Phase.PROBING):
                 self.holder.withdraw(tenure, s.timing.silence_ms)
 
@@ -586,6 +591,10 @@ class Node:
         s = self.situation
         if self._stopping_ms:
             return
+        self.restart.cancel()
+        if self.restart.is_committed:
+            self._is_stop_asked = True
+            return
         self._stopping_ms = s.now_ms
         self._advance_state()
         taken: set[NodeName] = set()
@@ -654,6 +663,8 @@ class Node:
         """The holder acts on an operator's wish, once."""
         s = self.situation
         tenure = self.holder.tenures.get(ask.group)
+        if self.restart.is_asking:
+            return
         if tenure is None or tenure.phase is not Phase.HOLDING or ask.identity in self._answered_asks:
             return
         self._answered_asks[ask.identity] = s.now_ms

@@ -4,6 +4,9 @@ The holder asks for long grants; voters write them down before they say so; a lo
 the usual one with every such beat, and the gate is pointed at it only when a majority gave the *long* grant
 for that beat. Then the process ends and leaves everything open. The next life first shortens its own gate
 to one lease, then its first beat replaces the long grants.
+
+Must hold: while a handover may be on disk, nothing that it lists is released, exchanged or shortened, for the
+next life would open it again. Who gives up first writes that there is no handover.
 """
 
 from __future__ import annotations
@@ -40,9 +43,15 @@ class Restart:
         self._identity = ""
         self._asked_ms = 0
         self._is_written = 0
+        self._is_revoked = 0
         self._is_over = False
         self.is_asking = False
         self.continues = 0
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether a handover may be on disk: what this node holds must stay as it is."""
+        return self._is_written > 0
 
     # ---- the next life
 
@@ -130,7 +139,9 @@ class Restart:
     def _advance(self) -> None:
         s = self._s
         tenures = list(self._holder.tenures.values())
-        if self._is_written or self._is_over or any(tenure.long_slot == 0 for tenure in tenures):
+        if self._is_written or self._is_over or not self.is_asking:
+            return
+        if any(tenure.long_slot == 0 or tenure.phase is not Phase.HOLDING for tenure in tenures):
             return
         until_ms = min((tenure.lease_end_ms for tenure in tenures), default=0)
         held = tuple(Held(tenure.group, tenure.counter) for tenure in tenures)
@@ -138,28 +149,49 @@ class Restart:
         self._is_written = s.store(replace(s.durable, handover=handover))
 
     def stored(self, number: int) -> None:
-        """The handover is on disk: end."""
-        if self._is_written and number >= self._is_written:
+        """The handover is on disk: end; or it is off the disk again: go on as usual."""
+        if self._is_revoked:
+            if number >= self._is_revoked:
+                self._give_up()
+        elif self._is_written and number >= self._is_written:
             groups = ", ".join(self._holder.holds()) or "nothing"
             text = f"{groups} stays open for the next life of this daemon"
             self._s.tell("notice", "planned-restart", text, groups=list(self._holder.holds()))
             self._s.out.append(AnswerMove(self._identity, True, text))
             self._s.out.append(Exit(keeps_open=True))
-            self._is_written = 0
             self._is_over = True
 
     def tick(self) -> None:
         """Give up when the voters do not write in time: the usual leases go on."""
         s = self._s
-        if not self.is_asking or self._is_over or s.now_ms < self._asked_ms + RESTART_LIMIT_MS:
+        if not self.is_asking or self._is_over:
             return
+        if self._is_revoked:
+            if not s.is_storing():
+                self._revoke()
+        elif s.now_ms >= self._asked_ms + RESTART_LIMIT_MS:
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Give up the restart. Where a handover may be on disk, that takes until it is off again."""
+        if not self.is_asking or self._is_over or self._is_revoked:
+            return
+        if self._is_written:
+            self._revoke()
+        else:
+            self._give_up()
+
+    def _revoke(self) -> None:
+        self._is_revoked = self._s.store(replace(self._s.durable, handover=None))
+
+    def _give_up(self) -> None:
+        s = self._s
         self.is_asking = False
-        self._is_written = 0
+        self._is_written = self._is_revoked = 0
         for tenure in self._holder.tenures.values():
             self._holder.shorten(tenure)
-        s.store(replace(s.durable, handover=None))
         s.is_report_stale = s.wants_beat = True
-        text = "no majority wrote the long grants down in time: nothing was restarted, nothing has moved"
+        text = "given up before all was written down: nothing was restarted, nothing has moved"
         s.out.append(AnswerMove(self._identity, False, text))
         s.tell("warning", "restart-refused", text)
 

@@ -34,6 +34,10 @@ class Ownership:
         """The hosts that answer for the group now."""
         return [host for host, until in enumerate(self._until[group]) if until > now]
 
+    def continues(self, group: GroupName, host: int, counter: int, incarnation: int) -> None:
+        """A planned restart: the next life of that host goes on with the epoch that the last one left open."""
+        self._opened_by[group, Ballot(counter, self._names[host])] = incarnation
+
     def closed(self, group: GroupName, host: int) -> None:
         """That host answers no more."""
         self._until[group][host] = 0.0

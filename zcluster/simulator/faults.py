@@ -11,7 +11,16 @@ from collections.abc import Callable
 from random import Random
 
 from zcluster.control import actions as act
-from zcluster.control.events import HealthChanged, LinkChanged, MoveAsked, StopAsked
+from zcluster.control.document import Durable
+from zcluster.control.events import (
+    HealthChanged,
+    LinkChanged,
+    MoveAsked,
+    PinAsked,
+    RestartAsked,
+    RosterAsked,
+    StopAsked,
+)
 from zcluster.control.units import majority
 from zcluster.simulator.host import Host
 from zcluster.simulator.mix import LINKS, SERVICE_LINK, WEIGHTS, Mix
@@ -43,7 +52,7 @@ class Faults:
         self.random = random
         self.counts: Counter[str] = Counter()
         self.is_over = False
-        self.moves = 0
+        self.asked = 0
         self._kinds = mix.kinds
         self._weights = [WEIGHTS[kind] for kind in mix.kinds]
 
@@ -235,6 +244,7 @@ def never_back(faults: Faults) -> str:
     hosts = faults.stage.hosts
     lost = sum(host.is_gone for host in hosts)
     host = faults.some_host()
+    lost += faults.counts["disk-lost"]
     if host is None or len(hosts) - lost - 1 < majority(len(hosts)) or not faults.mix.is_founded:
         return ""
     host.lose_power()
@@ -246,10 +256,10 @@ def move(faults: Faults) -> str:
     host = faults.some_host()
     if host is None:
         return ""
-    faults.moves += 1
+    faults.asked += 1
     target = faults.random.choice(("", *(other.name for other in faults.stage.hosts)))
     group = faults.random.choice(faults.stage.group_names)
-    host.deliver(MoveAsked(f"move{faults.moves}", group, target))
+    host.deliver(MoveAsked(f"move{faults.asked}", group, target))
     return f"{host.name} is asked to move {group} to {target or 'the primary slave'}"
 
 
@@ -274,6 +284,52 @@ def health(faults: Faults) -> str:
     host.deliver(HealthChanged("switch", "its event socket closed"))
     faults.after(faults.length_ms(), lambda _: host.deliver(HealthChanged("switch", "")))
     return f"{host.name}: its switch dies"
+
+
+def planned_restart(faults: Faults) -> str:
+    host = faults.some_host()
+    if host is None:
+        return ""
+    faults.asked += 1
+    host.deliver(RestartAsked(f"restart{faults.asked}"))
+    return f"{host.name} is asked to restart its daemon"
+
+
+def pin(faults: Faults) -> str:
+    host = faults.some_host()
+    if host is None:
+        return ""
+    faults.asked += 1
+    group = faults.random.choice(faults.stage.group_names)
+    target = faults.random.choice(("", *(other.name for other in faults.stage.hosts)))
+    host.deliver(PinAsked(f"pin{faults.asked}", group, target))
+    return f"{host.name} is asked to pin {group} to {target or 'nothing'}"
+
+
+def roster(faults: Faults) -> str:
+    host = faults.some_host()
+    if host is None:
+        return ""
+    faults.asked += 1
+    verb = faults.random.choice(("add", "remove"))
+    name = faults.random.choice(faults.stage.hosts).name
+    host.deliver(RosterAsked(f"roster{faults.asked}", verb, (name,)))
+    return f"{host.name} is asked to {verb} {name}"
+
+
+def disk_lost(faults: Faults) -> str:
+    """Once a seed, and only where a majority of memories is left."""
+    hosts = faults.stage.hosts
+    lost = sum(host.is_gone for host in hosts)
+    host = faults.some_host()
+    if host is None or not faults.mix.is_founded or faults.counts["disk-lost"]:
+        return ""
+    if len(hosts) - lost - 1 < majority(len(hosts)):
+        return ""
+    host.lose_power()
+    host.disk.content = Durable()
+    faults.after(faults.random.uniform(30, 900), host.boot)
+    return f"{host.name} loses power, and its disk is replaced by an empty one"
 
 
 def slow_disk(faults: Faults) -> str:
@@ -346,6 +402,10 @@ KINDS: dict[str, Fault] = {
     "move": move,
     "stop": stop,
     "health": health,
+    "planned-restart": planned_restart,
+    "pin": pin,
+    "roster": roster,
+    "disk-lost": disk_lost,
     "slow-disk": slow_disk,
     "disk-full": disk_full,
     "kernel-refuses": kernel_refuses,

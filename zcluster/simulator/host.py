@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from random import Random
 from typing import Any, Protocol
 
@@ -17,8 +18,9 @@ from zcluster.control import actions as act
 from zcluster.control import events as happened
 from zcluster.control.document import Durable, Settings
 from zcluster.control.events import Event
-from zcluster.control.lease import SENT_BEATS_KEPT
+from zcluster.control.lease import LONG_SLOT, SENT_BEATS_KEPT
 from zcluster.control.messages import Claim
+from zcluster.control.restart import is_usable
 from zcluster.control.units import GroupName
 from zcluster.simulator.checkers import Ownership, Violation
 from zcluster.simulator.disk import Disk
@@ -32,6 +34,7 @@ INBOX_EVENTS = 3000
 TICKS_AT_ONE_MS = 60
 TICK = happened.Tick()
 START_MS = 20.0
+RESTART_MS = (100.0, 800.0, 800.0, 4000.0)
 NEVER = float("inf")
 
 
@@ -126,10 +129,10 @@ class Host:
         if not self.is_powered:
             self.is_powered = True
             self._set_clock(self.rate, self.random.uniform(100.0, 30000.0) - self.rate * world.now)
-        self._close_all()
         durable = self.disk.content
         self.incarnation = max(durable.incarnation + 1, int(self.wall_ms + world.now))
         self.life += 1
+        durable = self._take_over(durable)
         links = {link: world.network.has_carrier(self.index, bit) for bit, link in enumerate(LINKS)}
         self._say(f"** starts, incarnation {self.incarnation}")
         self.core = world.make_core(
@@ -137,6 +140,19 @@ class Host:
         )
         self._handle(TICK)
         self._drain()
+
+    def _take_over(self, durable: Durable) -> Durable:
+        """Close what the last life left open, unless it left it on purpose, in this boot and not long ago."""
+        handover = durable.handover
+        self.disk.content = replace(durable, handover=None)
+        if handover is None or not is_usable(handover, self.now_ms(), self.world.settings.timing):
+            self._close_all()
+            return self.disk.content
+        self.kernel.next_life()
+        self._claimed[0] = tuple(Claim(held.group, held.counter, True) for held in handover.held)
+        for held in handover.held:
+            self.world.ownership.continues(held.group, self.index, held.counter, self.incarnation)
+        return durable
 
     def kill(self) -> None:
         """The process ends at once. The kernel keeps what it has."""
@@ -155,6 +171,7 @@ class Host:
         """The whole host is gone, its kernel's state with it."""
         self.kill()
         self.is_powered = False
+        self.disk.content = replace(self.disk.content, handover=None)  # it is of another boot
         self._close_all()
 
     def pause(self, length_ms: float) -> None:
@@ -344,7 +361,7 @@ class Host:
         self.world.neighbours.announce(self, action.group, self.world.now)
 
     def _renew(self, action: act.RenewAddresses) -> None:
-        self.kernel.renew(action.group, self.world.now)
+        self.kernel.renew(action.group, self.world.now, action.lifetime_ms)
         self._look(action.group)
 
     def _store(self, action: act.StoreDurable) -> None:
@@ -358,7 +375,10 @@ class Host:
 
     def _exit(self, action: act.Exit) -> None:
         self.kill()
-        if self.starts_again:
+        if action.keeps_open:
+            wait = self.random.choice(RESTART_MS)
+            self.world.at(self.world.now + wait * self.random.random(), self.boot, None)
+        elif self.starts_again:
             self.world.at(self.world.now + START_MS, self.boot, None)
 
     # -- the kernel
@@ -395,7 +415,7 @@ class Host:
 
     def _epoch(self, group: GroupName) -> int:
         """The epoch that the kernel answers for: what the beat said whose slot the gate points at."""
-        for claim in self._claimed.get(self.kernel.slot(group), ()):
+        for claim in self._claimed.get(self.kernel.slot(group) % LONG_SLOT, ()):
             if claim.group == group:
                 return claim.counter
         return 0

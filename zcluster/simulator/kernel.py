@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from random import Random
 
+from zcluster.control.lease import LONG_SLOT
 from zcluster.control.units import GroupName
 
 EARLY_MS = 4.0
@@ -23,7 +24,7 @@ class GateMisused(Exception):
 class Kernel:
     """The armed ring, its map and the addresses of one host. All times are true time in ms."""
 
-    __slots__ = ("_addresses", "_armed", "_floor", "_map", "_newest", "_random", "rate")
+    __slots__ = ("_addresses", "_armed", "_armed_now", "_floor", "_map", "_newest", "_random", "rate")
 
     def __init__(self, groups: tuple[GroupName, ...], random: Random, rate: float) -> None:
         self.rate = rate
@@ -33,22 +34,25 @@ class Kernel:
         self._addresses: dict[GroupName, float] = {}
         self._newest = 0
         self._floor: dict[GroupName, int] = {}
+        self._armed_now: set[tuple[GroupName, int]] = set()
 
     def arm(self, slot: int, groups: tuple[GroupName, ...], lease_ms: int, now: float) -> None:
         """Put each group's element into the ring's set of this slot."""
         ends = now + lease_ms / self.rate - EARLY_MS * self._random.random()
-        self._newest = slot
+        self._newest = max(self._newest, slot % LONG_SLOT)
         for group in groups:
             ring = self._armed[group]
-            if slot in ring:
+            if (group, slot) in self._armed_now:
                 raise GateMisused(f"slot {slot} of {group} is armed twice")
-            ring[slot] = ends
+            self._armed_now.add((group, slot))
+            if ring.get(slot, 0.0) <= now:  # what an earlier life left runs out in its own time
+                ring[slot] = ends
             if len(ring) > REMEMBERED_SLOTS:
                 self._armed[group] = {kept: end for kept, end in ring.items() if end > now}
 
     def point(self, group: GroupName, slot: int, decided: float, now: float) -> None:
         """Repoint the map. `decided` is when the core read its clock; the ring has no use for it."""
-        if slot <= self._floor.get(group, 0):
+        if slot % LONG_SLOT <= self._floor.get(group, -1):
             raise GateMisused(f"slot {slot} of {group} was armed before the addresses were closed")
         self._map[group] = slot
 
@@ -63,9 +67,9 @@ class Kernel:
         self._addresses.pop(group, None)
         self._floor[group] = self._newest
 
-    def renew(self, group: GroupName, now: float) -> None:
+    def renew(self, group: GroupName, now: float, lifetime_ms: float = 0.0) -> None:
         """Prolong the addresses' own lifetime; one that has ended meanwhile is put back (create and replace)."""
-        self._addresses[group] = now + ADDRESS_LIFE_MS
+        self._addresses[group] = now + (lifetime_ms or ADDRESS_LIFE_MS)
 
     def lose_gate(self) -> None:
         """Another tool flushed our rules, and they were installed anew: closed, nothing armed."""
@@ -76,9 +80,14 @@ class Kernel:
     def reset(self) -> None:
         """The host lost power, or a starting process closes what its predecessor left: nothing is left."""
         self.lose_gate()
+        self.next_life()
+        self._addresses.clear()
+
+    def next_life(self) -> None:
+        """A new process numbers its slots from the start; what is armed and open stays."""
         self._newest = 0
         self._floor.clear()
-        self._addresses.clear()
+        self._armed_now.clear()
 
     def slot(self, group: GroupName) -> int:
         """The slot that the gate points at for this group; 0 when it is closed."""

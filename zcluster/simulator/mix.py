@@ -35,6 +35,10 @@ WEIGHTS: dict[str, float] = {
     "move": 3,
     "stop": 1.5,
     "health": 2,
+    "planned-restart": 2,
+    "pin": 1,
+    "roster": 1,
+    "disk-lost": 0.5,
     "slow-disk": 2,
     "disk-full": 1,
     "kernel-refuses": 1,
@@ -115,6 +119,8 @@ def _settings(random: Random, count: int, is_calm: bool, timing: Timing) -> Sett
         service_links=(SERVICE_LINK,),
         referenced_links=(SERVICE_LINK,) if random.random() < 0.5 else (),
         several_groups=random.random() < 0.08,
+        never_master=("node2",) if not is_calm and random.random() < 0.1 else (),
+        forget_after_ms=random.choice((600, 1500, 600_000, 600_000)),
     )
 
 

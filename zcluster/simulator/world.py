@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 from zcluster.control.document import Document, Durable
-from zcluster.control.units import GroupName
+from zcluster.control.units import GroupName, majority
 from zcluster.simulator.checkers import Ownership, Violation
 from zcluster.simulator.faults import Faults
 from zcluster.simulator.host import CoreFactory, Host
@@ -151,9 +151,19 @@ class World:
         self._watch()
 
     def _watch(self) -> None:
-        alive = sum(not host.is_gone for host in self.hosts)
-        self._recovery = Recovery(self.mix, self.ownership, alive, self.now)
+        self._recovery = Recovery(self.mix, self.ownership, self._able, self.now)
         self.at(self.now + LOOK_EVERY_MS, self._look, self._recovery)
+
+    def _able(self) -> int:
+        """How many nodes may hold a group by the newest document; 0 where its roster has lost its majority."""
+        alive = [host for host in self.hosts if not host.is_gone]
+        documents = [host.disk.content.document for host in alive]
+        newest = max((d for d in documents if d is not None), key=lambda d: d.generation, default=None)
+        roster = newest.roster if newest is not None else tuple(host.name for host in self.hosts)
+        members = [host.name for host in alive if host.name in roster]
+        if len(members) < majority(len(roster)):
+            return 0
+        return sum(name not in self.settings.never_master for name in members)
 
     def _look(self, recovery: Recovery) -> None:
         if not recovery.look(self.now):
