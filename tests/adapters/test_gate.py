@@ -152,7 +152,7 @@ def test_a_slot_is_never_armed_twice(gate: Gate) -> None:
 
 def test_the_kernel_itself_refuses_to_arm_a_live_slot_again(gate: Gate) -> None:
     gate.arm(7, BOTH, LONG_MS)
-    gate._last_slot = 6  # even if our own count were wrong
+    gate._newest[0] = 6  # even if our own count were wrong
     with pytest.raises(Refused) as refusal:
         gate.arm(7, BOTH, LONG_MS)
     assert refusal.value.number == errno.EEXIST

@@ -139,16 +139,17 @@ _ANNOUNCEMENT = (load(NETWORK_HEADER, 14, 4), look_up("managed4"), verdict(nftab
 
 
 def ruleset(
-    table: str, family: int, managed: dict[int, list[bytes]], interfaces: Sequence[str]
+    table: str, family: int, managed: dict[int, list[bytes]], interfaces: Sequence[str], flags: int = 0
 ) -> list[bytes]:
     """The messages that put one closed table in the place of whatever stands under its name.
 
     `managed` holds packed addresses by IP version; `interfaces` is used by the netdev family alone.
+    `flags`: the table's; a dormant one stands at no hook and filters nothing.
     """
     messages = [
         nftables.table(nftables.NEW_TABLE, family, table),
         nftables.table(nftables.DELETE_TABLE, family, table),
-        nftables.table(nftables.NEW_TABLE, family, table, "zcluster: who may use a floating address"),
+        nftables.table(nftables.NEW_TABLE, family, table, "zcluster: who may use a floating address", flags),
     ]
     armed = nftables.SET_HAS_TIMEOUT
     messages.append(nftables.named_set(family, table, "armed", SLOT_KEY, armed, collect_ms=COLLECT_MS))

@@ -29,6 +29,7 @@ NEW_SET, GET_SET = 9, 10
 NEW_ELEMENT, GET_ELEMENT, DELETE_ELEMENT = 12, 13, 14
 GET_GENERATION = 16
 
+TABLE_IS_DORMANT = 0x1
 SET_IS_MAP = 0x8
 SET_HAS_TIMEOUT = 0x10
 SET_HAS_CONCATENATION = 0x80
@@ -81,9 +82,11 @@ def batch_body(messages: Sequence[bytes]) -> bytes:
     return b"".join(messages[:-1]) + bytes(last) + _END
 
 
-def table(kind: int, family: int, name: str, comment: str = "") -> bytes:
+def table(kind: int, family: int, name: str, comment: str = "", flags: int = 0) -> bytes:
     """Create (`NEW_TABLE`) or delete (`DELETE_TABLE`) a table."""
     inner = [text(1, name)]
+    if flags:
+        inner.append(number(2, flags))
     if comment:
         inner.append(attribute(6, bytes((0, len(comment) + 1)) + comment.encode() + b"\0"))
     return request(kind, netlink.NLM_F_CREATE if kind == NEW_TABLE else 0, family, *inner)
