@@ -22,7 +22,7 @@ class Host:
     """A chronicle with its own disk and log; `published` is what the bus got."""
 
     def __init__(self, directory: Path, name: str) -> None:
-        self.side_thread = SideThread()
+        self.side_thread = SideThread("disk")
         self.directory = directory
         self.log = io.StringIO()
         self.published: list[bytes] = []
@@ -47,6 +47,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
     host = Host(tmp_path, "n1")
     yield host
     host.side_thread.submit_end()
+    host.journal.close()
 
 
 TOLD = Tell("notice", "takeover", "blue: n1 holds epoch 4", {"group": "blue", "epoch": 4, "votes": {"n1": 0}})
@@ -100,7 +101,7 @@ def test_bytes_that_are_no_record_of_a_peer_are_counted_and_dropped(host: Host, 
 
 @given(some.lists(some.binary(max_size=60), max_size=5))
 def test_no_bytes_raise(bodies: list[bytes]) -> None:
-    side_thread = SideThread()
+    side_thread = SideThread("disk")
     chronicle = Chronicle(
         "n1", Story(), Journal(Path("/proc/none")), side_thread, lambda _: None, io.StringIO()
     )

@@ -151,6 +151,25 @@ def test_a_descriptor_forgotten_in_the_same_round_is_left_alone(script: Script, 
     assert script.story == [(Tick(), 1000)]
 
 
+def test_a_turn_that_begins_late_or_takes_long_is_told(script: Script) -> None:
+    told: list[tuple[int, int]] = []
+
+    def slow_clock() -> int:
+        script.now_ms += 60
+        return script.now_ms
+
+    loop = Loop(script, script, (), script.clock, stalled=lambda late, busy: told.append((late, busy)))
+    loop.turn()
+    assert told == []
+    loop.close()
+    loop = Loop(script, script, (), slow_clock, stalled=lambda late, busy: told.append((late, busy)))
+    loop.turn()
+    assert len(told) == 1
+    assert told[0][0] >= 60
+    assert loop.figures.worst_oversleep_ms == told[0][0]
+    loop.close()
+
+
 class Chore:
     """Due once, at a time of its own."""
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from ipaddress import ip_address
 
 import pytest
@@ -18,6 +18,7 @@ from zcluster.supervisor.perform import (
     Performer,
     ReferencePlace,
 )
+from zcluster.supervisor.side_thread import Errand
 
 LEASE_MS = 140
 BLUE = GroupPlace(
@@ -36,8 +37,10 @@ class World:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.refused: dict[str, Exception] = {}
-        self.errands: list[Callable[[], Event | None]] = []
+        self.errands: list[Errand] = []
+        self.kernel_errands: list[Errand] = []
         self.is_disk_stuck = False
+        self.is_kernel_stuck = False
         self.now_ms = 1000
 
     def note(self, call: str, *what: object) -> None:
@@ -78,9 +81,22 @@ class World:
     def store(self, durable: Durable) -> None:
         self.note("store", durable.ceiling)
 
-    def submit(self, errand: Callable[[], Event | None]) -> bool:
+    def submit_disk(self, errand: Errand) -> bool:
         self.errands.append(errand)
         return not self.is_disk_stuck
+
+    def submit_kernel(self, errand: Errand) -> bool:
+        if not self.is_kernel_stuck:
+            self.kernel_errands.append(errand)
+        return not self.is_kernel_stuck
+
+    def work(self) -> list[Event]:
+        """Let the kernel's thread run, and the loop take what follows."""
+        found: list[Event] = []
+        while self.kernel_errands:
+            sequel = self.kernel_errands.pop(0)()
+            found.extend(sequel() if sequel is not None else ())
+        return found
 
     def tell(self, tell: actions.Tell) -> None:
         self.note("tell", tell.code)
@@ -106,11 +122,18 @@ def performer(world: World) -> Performer:
         neighbours=world,
         send_beat=world.send_beat,
         store=world.store,
-        submit=world.submit,
+        submit_disk=world.submit_disk,
+        submit_kernel=world.submit_kernel,
         tell=world.tell,
         answer_move=world.answer_move,
     )
     return Performer(doors, (BLUE, GREEN), (REFERENCE,), ("lan0",), lambda: world.now_ms)
+
+
+def end_of(errand: Errand) -> list[Event]:
+    sequel = errand()
+    assert sequel is not None
+    return list(sequel())
 
 
 OPENING = [
@@ -125,8 +148,8 @@ OPENING = [
 def opened(world: World, performer: Performer, slot: int = 7) -> None:
     """Blue held since beat `slot`."""
     performer.perform(actions.ArmGate(slot, ("blue",), LEASE_MS), world.now_ms)
-    found = performer.perform(actions.OpenAddresses("blue", 3, slot), world.now_ms)
-    assert found == (events.Opened("blue", 3),)
+    assert performer.perform(actions.OpenAddresses("blue", 3, slot), world.now_ms) == ()
+    assert world.work() == [events.Opened("blue", 3)]
 
 
 def test_an_opening_adds_points_and_announces_in_this_order(world: World, performer: Performer) -> None:
@@ -136,16 +159,16 @@ def test_an_opening_adds_points_and_announces_in_this_order(world: World, perfor
 
 def test_an_address_that_the_kernel_refuses_undoes_the_opening(world: World, performer: Performer) -> None:
     world.refused = {"add lan0 fd20": KernelRefused("no IPv6 on lan0")}
-    found = performer.perform(actions.OpenAddresses("blue", 3, 7), 1000)
-    assert found == (events.Opened("blue", 3, "no IPv6 on lan0"),)
+    performer.perform(actions.OpenAddresses("blue", 3, 7), 1000)
+    assert world.work() == [events.Opened("blue", 3, "no IPv6 on lan0")]
     assert world.take() == [*OPENING[:2], "remove lan0 10.20.0.10"]
     assert performer.deadline() is None
 
 
 def test_a_gate_that_cannot_be_pointed_undoes_the_opening(world: World, performer: Performer) -> None:
     world.refused = {"point": KernelRefused("no memory")}
-    found = performer.perform(actions.OpenAddresses("blue", 3, 7), 1000)
-    assert found == (events.HealthChanged("gate", "no memory"), events.Opened("blue", 3, "no memory"))
+    performer.perform(actions.OpenAddresses("blue", 3, 7), 1000)
+    assert world.work() == [events.HealthChanged("gate", "no memory"), events.Opened("blue", 3, "no memory")]
     assert world.take()[3:] == ["remove lan0 10.20.0.10", "remove lan0 fd20::10"]
 
 
@@ -155,6 +178,7 @@ def test_closing_closes_the_gate_first_and_takes_the_addresses_away(
     opened(world, performer)
     world.take()
     assert performer.perform(actions.CloseAddresses("blue", 3), 1010) == (events.Closed("blue", 3),)
+    assert world.work() == []
     assert world.take() == [
         "close 10.20.0.10 fd20::10",
         "remove lan0 10.20.0.10",
@@ -175,6 +199,7 @@ def test_a_closing_counts_although_an_address_stays(world: World, performer: Per
     opened(world, performer)
     world.refused = {"remove": KernelRefused("odd")}
     assert performer.perform(actions.CloseAddresses("blue", 3), 1010) == (events.Closed("blue", 3),)
+    world.work()
     assert performer.counts["address_removal_refused"] == 2
 
 
@@ -229,14 +254,44 @@ def test_announcements_are_repeated_only_while_the_lease_runs(world: World, perf
 
 
 def test_renewals_reach_every_address_and_a_refusal_is_a_fault(world: World, performer: Performer) -> None:
-    assert performer.perform(actions.RenewAddresses("blue"), 1000) == ()
+    renewal = actions.RenewAddresses("blue")
+    assert performer.perform(renewal, 1000) == ()
+    assert world.take() == [], "renewing waits for a lock of the kernel: never in the loop"
+    assert world.work() == []
     assert world.take() == ["add lan0 10.20.0.10", "add lan0 fd20::10"]
     world.refused = {"add": KernelRefused("no lan0")}
-    broken = events.HealthChanged("addresses of blue", "no lan0")
-    assert performer.perform(actions.RenewAddresses("blue"), 1500) == (broken,)
+    performer.perform(renewal, 1500)
+    assert world.work() == [events.HealthChanged("addresses of blue", "no lan0")]
     world.refused = {}
-    mended = events.HealthChanged("addresses of blue", "")
-    assert performer.perform(actions.RenewAddresses("blue"), 2000) == (mended,)
+    performer.perform(renewal, 2000)
+    assert world.work() == [events.HealthChanged("addresses of blue", "")]
+
+
+def test_renewals_do_not_pile_up_behind_a_stuck_kernel(world: World, performer: Performer) -> None:
+    for _ in range(5):
+        performer.perform(actions.RenewAddresses("blue"), 1000)
+    assert len(world.kernel_errands) == 1
+    world.work()
+    world.is_kernel_stuck = True
+    performer.perform(actions.RenewAddresses("blue"), 1000)
+    world.is_kernel_stuck = False
+    performer.perform(actions.RenewAddresses("blue"), 1000)
+    assert len(world.kernel_errands) == 1
+
+
+def test_what_is_closed_before_its_addresses_came_stays_closed(world: World, performer: Performer) -> None:
+    performer.perform(actions.OpenAddresses("blue", 3, 7), 1000)
+    assert performer.perform(actions.CloseAddresses("blue", 3), 1001) == (events.Closed("blue", 3),)
+    assert world.work() == []
+    calls = [call.split()[0] for call in world.take()]
+    assert calls == ["close", "add", "add", "remove", "remove"], "neither pointed nor announced"
+
+
+def test_an_opening_that_the_kernel_has_no_time_for_is_refused(world: World, performer: Performer) -> None:
+    world.is_kernel_stuck = True
+    (refused,) = performer.perform(actions.OpenAddresses("blue", 3, 7), 1000)
+    assert isinstance(refused, events.Opened)
+    assert "does not keep up" in refused.problem
 
 
 def test_questions_to_the_network_carry_the_canary_and_never_fail(world: World, performer: Performer) -> None:
@@ -251,10 +306,10 @@ def test_questions_to_the_network_carry_the_canary_and_never_fail(world: World, 
 def test_storing_is_an_errand_whose_end_is_an_event(world: World, performer: Performer) -> None:
     assert performer.perform(actions.StoreDurable(4, Durable(ceiling=1000)), 1000) == ()
     assert world.take() == []
-    assert world.errands.pop()() == events.Stored(4)
+    assert end_of(world.errands.pop()) == [events.Stored(4)]
     world.refused = {"store": StateFileError("disk full")}
     performer.perform(actions.StoreDurable(5, Durable()), 1000)
-    assert world.errands.pop()() == events.StoreFailed(5, "disk full")
+    assert end_of(world.errands.pop()) == [events.StoreFailed(5, "disk full")]
 
 
 def test_a_disk_that_stands_still_is_said_at_once(world: World, performer: Performer) -> None:

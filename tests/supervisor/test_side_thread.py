@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import select
 import threading
-from collections.abc import Callable
 
 import pytest
 
 from zcluster.control.events import Event, Stored
-from zcluster.supervisor.side_thread import LARGEST_WAITING_ERRANDS, SideThread
+from zcluster.supervisor.side_thread import LARGEST_WAITING_ERRANDS, Errand, SideThread, say
 
 
 def received(side: SideThread, count: int) -> list[Event]:
@@ -19,11 +18,11 @@ def received(side: SideThread, count: int) -> list[Event]:
 
 
 def test_results_come_back_in_order_through_the_descriptor() -> None:
-    side = SideThread()
+    side = SideThread("side")
     assert side.receive() == []
 
-    def errand(number: int) -> Callable[[], Event | None]:
-        return lambda: Stored(number) if number % 2 else None
+    def errand(number: int) -> Errand:
+        return lambda: say(Stored(number)) if number % 2 else None
 
     for number in range(50):
         assert side.submit(errand(number))
@@ -32,11 +31,10 @@ def test_results_come_back_in_order_through_the_descriptor() -> None:
 
 
 def test_a_disk_that_stands_still_refuses_work_instead_of_blocking() -> None:
-    side, gate = SideThread(), threading.Event()
+    side, gate = SideThread("side"), threading.Event()
 
-    def wait() -> Event | None:
+    def wait() -> None:
         gate.wait(5)
-        return None
 
     side.submit(wait)
     accepted = sum(side.submit(lambda: None) for _ in range(LARGEST_WAITING_ERRANDS + 9))
@@ -47,12 +45,25 @@ def test_a_disk_that_stands_still_refuses_work_instead_of_blocking() -> None:
 
 
 def test_a_defect_in_an_errand_is_raised_in_the_loop() -> None:
-    side = SideThread()
+    side = SideThread("side")
 
-    def broken() -> Event | None:
+    def broken() -> None:
         raise RuntimeError("a defect")
 
     side.submit(broken)
     with pytest.raises(RuntimeError, match="a defect"):
         received(side, 1)
+    assert side.stop()
+
+
+def test_a_sequel_runs_in_the_loops_thread() -> None:
+    side, ran_in = SideThread("side"), []
+
+    def sequel() -> list[Event]:
+        ran_in.append(threading.current_thread())
+        return [Stored(1)]
+
+    side.submit(lambda: sequel)
+    assert received(side, 1) == [Stored(1)]
+    assert ran_in == [threading.current_thread()]
     assert side.stop()

@@ -59,6 +59,8 @@ from zcluster.wire.reader import BeatReader
 LARGEST_MACS = 64
 GATHER_SHARE = 10
 LONGEST_GATHER_MS = 4
+SWITCH_INTERVAL_S = 0.0005  # how long a side thread may keep the interpreter from the loop
+STALL_SHARE = 3  # of a lease: what is worth telling
 SIDE_PRIORITY = realtime.DEFAULT_PRIORITY - 1
 
 
@@ -149,9 +151,11 @@ class _Assembly:
         durable, damage = durable_file.load()
         self._incarnation = max(durable.incarnation + 1, wall_ms())
         self._journal = Journal(configuration.state_dir)
-        self._side = SideThread(SIDE_PRIORITY)
+        self._disk = SideThread("zcluster-disk", SIDE_PRIORITY)
+        self._kernel = SideThread("zcluster-kernel", SIDE_PRIORITY)
         stack.callback(self._journal.close)
-        stack.callback(self._side.stop)
+        stack.callback(self._disk.stop)
+        stack.callback(self._kernel.stop)
 
         self._reader = BeatReader((keys,), self._name, self._incarnation)
         self._bus = Bus(BusKeys(keys.server, keys.client, (keys.reader.public,)))
@@ -164,13 +168,14 @@ class _Assembly:
             Envelope((keys,)),
             self._bus,
             configuration.timing.beat_ms,
+            self._kernel.submit,
         )
         stack.callback(self._transport.close)
         self._chronicle = Chronicle(
             self._name,
             Story(self._journal.recent(LARGEST_RECORDS)),
             self._journal,
-            self._side,
+            self._disk,
             self._transport.publish_story,
             sys.stderr,
         )
@@ -200,7 +205,8 @@ class _Assembly:
                 neighbours=ground.neighbours,
                 send_beat=self._transport.send,
                 store=durable_file.store,
-                submit=self._side.submit,
+                submit_disk=self._disk.submit,
+                submit_kernel=self._kernel.submit,
                 tell=self._chronicle.tell,
                 answer_move=self._questions.answer_move,
             ),
@@ -212,6 +218,7 @@ class _Assembly:
         signals = StopSignals(monotonic_ms, self._give_up)
         stack.callback(signals.close)
         self._notices = [*ground.notices, *realtime.prepare().refusals]
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._node = Node(
             self._name,
             self._settings,
@@ -230,10 +237,13 @@ class _Assembly:
             (self._transport, self._performer, self._questions, signals, self._life),
             monotonic_ms,
             min(configuration.timing.beat_ms // GATHER_SHARE, LONGEST_GATHER_MS),
+            self._tell_stall,
+            configuration.timing.lease_ms // STALL_SHARE,
         )
         stack.callback(self.loop.close)
         self.loop.watch(signals.fileno(), signals.receive)
-        self.loop.watch(self._side.fileno(), self._side.receive)
+        self.loop.watch(self._disk.fileno(), self._disk.receive)
+        self.loop.watch(self._kernel.fileno(), self._kernel.receive)
         self.loop.watch(self._control.fileno(), self._questions.receive)
         self.loop.watch(ground.links.fileno(), self._receive_links)
         self.loop.watch(ground.neighbours.fileno(), self._receive_sightings)
@@ -272,6 +282,15 @@ class _Assembly:
         self._chronicle.tell(Tell("warning", "stop-cut-short", text, {}))
         self._performer.is_over = True
 
+    def _tell_stall(self, overslept_ms: int, busy_ms: int) -> None:
+        """For the story: a node that stood still knows it best itself."""
+        if overslept_ms >= busy_ms:
+            text = f"{self._name} was not given a processor for {overslept_ms} ms"
+        else:
+            text = f"{self._name} was busy, or interrupted at work, for {busy_ms} ms"
+        facts = {"overslept_ms": overslept_ms, "busy_ms": busy_ms}
+        self._chronicle.tell(Tell("warning", "stalled", text, facts))
+
     def _one_line(self) -> str:
         situation = self._node.situation
         holds = ", ".join(self._node.holder.holds()) or "nothing"
@@ -302,6 +321,7 @@ class _Assembly:
             "busy_us": figures.busy_us,
             "worst_turn_us": figures.worst_turn_us,
             "worst_tick_late_ms": figures.worst_tick_late_ms,
+            "worst_oversleep_ms": figures.worst_oversleep_ms,
             "floods": figures.floods,
             "cpu_ms": time.process_time_ns() // 1_000_000,
             "control_clients_dropped": self._control.dropped_clients,

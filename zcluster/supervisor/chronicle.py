@@ -15,7 +15,6 @@ import msgpack
 
 from zcluster.adapters.journal import Journal, Record, record_from
 from zcluster.control.actions import Tell
-from zcluster.control.events import Event
 from zcluster.errors import StateFileError
 from zcluster.supervisor.side_thread import SideThread
 from zcluster.supervisor.story import Story
@@ -94,7 +93,7 @@ class Chronicle:
         return record
 
     def _keep(self, record: Record, line: str) -> None:
-        def write() -> Event | None:
+        def write() -> None:
             try:
                 if line:
                     self._log.write(line)
@@ -104,7 +103,6 @@ class Chronicle:
                 self.counts["journal_failed"] += 1
             except (OSError, ValueError):
                 self.counts["log_failed"] += 1
-            return None
 
         if not self._side_thread.submit(write):
             self.counts["journal_overflow"] += 1

@@ -27,6 +27,7 @@ LARGEST_READY = 64
 LARGEST_INBOX_EVENTS = 4096
 LONGEST_WAIT_MS = 1000
 
+Stalled = Callable[[int, int], None]
 Intake = Callable[[], Sequence[Event]]
 
 
@@ -69,6 +70,7 @@ class LoopFigures:
     busy_us: int = 0
     worst_turn_us: int = 0
     worst_tick_late_ms: int = 0
+    worst_oversleep_ms: int = 0
     floods: int = 0
 
 
@@ -78,7 +80,10 @@ def monotonic_ms() -> int:
 
 
 class Loop:
-    """Drives `core` with what the watched descriptors bring, until `hands.is_over`."""
+    """Drives `core` with what the watched descriptors bring, until `hands.is_over`.
+
+    `stalled(overslept_ms, busy_ms)` is told of a turn that began `stall_ms` too late or took that long.
+    """
 
     def __init__(
         self,
@@ -87,12 +92,16 @@ class Loop:
         chores: Sequence[Chore] = (),
         clock: Callable[[], int] = monotonic_ms,
         gather_ms: int = 0,
+        stalled: Stalled | None = None,
+        stall_ms: int = 50,
     ) -> None:
         self._core = core
         self._hands = hands
         self._chores = tuple(chores)
         self._clock = clock
         self._gather_ms = gather_ms
+        self._stalled = stalled
+        self._stall_ms = stall_ms
         self._chores_ms = 0
         self._poll = select.epoll()
         self._intakes: dict[int, Intake] = {}
@@ -120,13 +129,14 @@ class Loop:
 
     def turn(self) -> None:
         """One turn: wait for the first thing to do, then do all there is."""
-        due_ms = self._due_ms()
+        due_ms = max(self._due_ms(), self._clock())
         ready = self._poll.poll(max(due_ms - self._clock(), 0) / 1000, LARGEST_READY)
         if ready and self._gather_ms:
             gather_ms = min(self._gather_ms, due_ms - self._clock())
             if gather_ms > 0:
                 time.sleep(gather_ms / 1000)
         began_ns = time.perf_counter_ns()
+        overslept_ms = self._clock() - due_ms
         self._drain(ready)
         self._run_chores()
         now_ms = self._clock()
@@ -135,7 +145,7 @@ class Loop:
             self.figures.ticks += 1
             self.figures.worst_tick_late_ms = max(self.figures.worst_tick_late_ms, late_ms)
             self._take(Tick(), now_ms)
-        self._count_turn(time.perf_counter_ns() - began_ns)
+        self._count_turn(time.perf_counter_ns() - began_ns, max(overslept_ms, 0))
 
     def _due_ms(self) -> int:
         """When this turn must begin at the latest."""
@@ -188,10 +198,13 @@ class Loop:
             if inbox:
                 now_ms = self._clock()
 
-    def _count_turn(self, length_ns: int) -> None:
+    def _count_turn(self, length_ns: int, overslept_ms: int) -> None:
         figures = self.figures
         length_us = length_ns // 1000
         figures.turns += 1
         figures.busy_us += length_us
-        if length_us > figures.worst_turn_us:
-            figures.worst_turn_us = length_us
+        figures.worst_turn_us = max(figures.worst_turn_us, length_us)
+        figures.worst_oversleep_ms = max(figures.worst_oversleep_ms, overslept_ms)
+        busy_ms = length_us // 1000
+        if self._stalled is not None and max(overslept_ms, busy_ms) >= self._stall_ms:
+            self._stalled(overslept_ms, busy_ms)

@@ -6,6 +6,9 @@ What must hold:
 - `Closed` without problem means that the kernel confirmed a closed gate. That the address is also taken from
   the interface is tidiness: with the gate closed nobody can hear it.
 - Rules that another tool removed are installed anew, closed, at once; whatever was asked then failed.
+- Changing an address waits for the kernel's one lock of all its networks, which any container that comes or goes
+  may hold for tens of milliseconds (measured), a driver that resets for longer. So that is done beside the loop;
+  the packet rules know no such lock.
 - An announcement goes out only while the lease that it speaks for still runs by this clock (packet sockets pass
   closed rules on kernels without an egress hook).
 """
@@ -27,10 +30,12 @@ from zcluster.control.messages import Beat
 from zcluster.control.units import GroupName, LinkName
 from zcluster.errors import KernelRefused, StateFileError
 from zcluster.supervisor.announcements import Announcements
+from zcluster.supervisor.side_thread import Errand, Sequel, say
 
 Address = IPv4Address | IPv6Address
 
 ARMED_SLOTS_KEPT = 256
+KERNEL_IS_STUCK = "the kernel does not keep up: too many address changes wait for it"
 NOTHING: tuple[Event, ...] = ()
 
 
@@ -78,14 +83,19 @@ class NeighboursDoor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """What the performer works with. `store` raises StateFileError; `submit` is the side thread's."""
+    """What the performer works with. `store` raises StateFileError.
+
+    `submit_disk` and `submit_kernel` hand an errand to a side thread: one for the disk, one for calls that may
+    wait behind a lock of the kernel.
+    """
 
     gate: GateDoor
     addresses: AddressesDoor
     neighbours: NeighboursDoor
     send_beat: Callable[[Beat, int], None]
     store: Callable[[Durable], None]
-    submit: Callable[[Callable[[], Event | None]], bool]
+    submit_disk: Callable[[Errand], bool]
+    submit_kernel: Callable[[Errand], bool]
     tell: Callable[[actions.Tell], None]
     answer_move: Callable[[actions.AnswerMove], None]
 
@@ -112,6 +122,8 @@ class Performer:
         self._slots: deque[int] = deque()
         self._lease_ends_ms: dict[GroupName, int] = {}
         self._gate_problem = ""
+        self._opening: dict[GroupName, int] = {}
+        self._renewing: set[GroupName] = set()
         self._unrenewed: set[GroupName] = set()
         self.is_over = False
         self.counts: Counter[str] = Counter()
@@ -128,13 +140,13 @@ class Performer:
             case actions.PointGate(group, slot):
                 return self._point(group, slot)
             case actions.RenewAddresses(group):
-                return self._renew(self._groups[group])
+                self._renew(self._groups[group])
             case actions.SendProbe(group):
                 self._probe(self._groups[group])
             case actions.AskReference():
                 self._ask_references()
             case actions.OpenAddresses(group, counter, slot):
-                return self._open(self._groups[group], counter, slot, now_ms)
+                return self._open(self._groups[group], counter, slot)
             case actions.CloseAddresses(group, counter):
                 return self._close(self._groups[group], counter)
             case actions.Announce(group):
@@ -202,24 +214,43 @@ class Performer:
 
     # ---- addresses
 
-    def _open(self, group: GroupPlace, counter: int, slot: int, now_ms: int) -> Sequence[Event]:
-        done: list[Address] = []
-        try:
-            for address in group.addresses:
-                self._doors.addresses.add(group.interface, address)
-                done.append(address)
+    def _open(self, group: GroupPlace, counter: int, slot: int) -> Sequence[Event]:
+        """Addresses first, in the kernel's thread; `_opened` follows in the loop."""
+        self._opening[group.name] = counter
+
+        def add() -> Sequel:
+            done: list[Address] = []
+            problem = ""
+            try:
+                for address in group.addresses:
+                    self._doors.addresses.add(group.interface, address)
+                    done.append(address)
+            except KernelRefused as refusal:
+                problem = str(refusal)
+            return lambda: self._opened(group, counter, slot, done, problem)
+
+        if self._doors.submit_kernel(add):
+            return NOTHING
+        return (events.Opened(group.name, counter, KERNEL_IS_STUCK),)
+
+    def _opened(
+        self, group: GroupPlace, counter: int, slot: int, done: Sequence[Address], problem: str
+    ) -> Sequence[Event]:
+        if self._opening.pop(group.name, None) != counter:
+            return NOTHING  # closed meanwhile; the removal stands in the thread's queue behind the adding
+        failures: Sequence[Event] = NOTHING
+        if not problem:
             failures = self._point(group.name, slot)
             problem = failures_text(failures)
-        except KernelRefused as refusal:
-            failures, problem = NOTHING, str(refusal)
         if problem:
             self._take_away(group, done)
             return (*failures, events.Opened(group.name, counter, problem))
-        self._announcements.start(group.name, now_ms)
+        self._announcements.start(group.name, self._clock())
         self._announce(group)
         return (*failures, events.Opened(group.name, counter))
 
     def _close(self, group: GroupPlace, counter: int) -> Sequence[Event]:
+        self._opening.pop(group.name, None)
         self._announcements.stop(group.name)
         self._lease_ends_ms.pop(group.name, None)
         found: Sequence[Event] = NOTHING
@@ -235,21 +266,42 @@ class Performer:
         return (*found, events.Closed(group.name, counter))
 
     def _take_away(self, group: GroupPlace, addresses: Sequence[Address]) -> None:
-        for address in addresses:
-            try:
-                self._doors.addresses.remove(group.interface, address)
-            except KernelRefused:
-                self.counts["address_removal_refused"] += 1  # its lifetime ends it within two seconds
+        def remove() -> None:
+            for address in addresses:
+                try:
+                    self._doors.addresses.remove(group.interface, address)
+                except KernelRefused:
+                    self.counts["address_removal_refused"] += 1
 
-    def _renew(self, group: GroupPlace) -> Sequence[Event]:
+        if not self._doors.submit_kernel(remove):
+            self.counts["address_removal_refused"] += 1  # its lifetime ends it within two seconds
+
+    def _renew(self, group: GroupPlace) -> None:
+        if group.name in self._renewing:
+            self.counts["renewals_skipped"] += 1  # the last one still waits for the kernel
+            return
+        self._renewing.add(group.name)
+
+        def renew() -> Sequel:
+            problem = ""
+            try:
+                for address in group.addresses:
+                    self._doors.addresses.add(group.interface, address)
+            except KernelRefused as refusal:
+                problem = str(refusal)
+            return lambda: self._renewed(group, problem)
+
+        if not self._doors.submit_kernel(renew):
+            self._renewing.remove(group.name)
+            self.counts["renewals_skipped"] += 1
+
+    def _renewed(self, group: GroupPlace, problem: str) -> Sequence[Event]:
+        self._renewing.remove(group.name)
         subject = f"addresses of {group.name}"
-        try:
-            for address in group.addresses:
-                self._doors.addresses.add(group.interface, address)
-        except KernelRefused as refusal:
+        if problem:
             self._unrenewed.add(group.name)
-            self.counts["renewal_refused"] += 1
-            return (events.HealthChanged(subject, str(refusal)),)
+            self.counts["renewals_refused"] += 1
+            return (events.HealthChanged(subject, problem),)
         if group.name in self._unrenewed:
             self._unrenewed.remove(group.name)
             return (events.HealthChanged(subject, ""),)
@@ -297,14 +349,14 @@ class Performer:
     # ---- the disk
 
     def _store(self, number: int, durable: Durable) -> Sequence[Event]:
-        def store() -> Event:
+        def store() -> Sequel:
             try:
                 self._doors.store(durable)
             except StateFileError as error:
-                return events.StoreFailed(number, str(error))
-            return events.Stored(number)
+                return say(events.StoreFailed(number, str(error)))
+            return say(events.Stored(number))
 
-        if self._doors.submit(store):
+        if self._doors.submit_disk(store):
             return NOTHING
         return (events.StoreFailed(number, "the disk does not keep up: too much is waiting for it"),)
 

@@ -1,8 +1,8 @@
-"""The one thread beside the loop: for work that waits on a disk.
+"""The threads beside the loop: for work that waits on a disk, or on a lock of the kernel that others hold.
 
 What must hold: handing work in never blocks; the work waiting is bounded and what does not fit is refused, so
-that the caller decides what a refusal means; results come back in order through one descriptor that the loop
-polls. The thread never touches the core, the kernel's packet rules or a socket to a peer.
+that the caller decides what a refusal means; what follows from it is done in the loop, in order, through one
+descriptor that the loop polls. A side thread never touches the core, the packet rules or a socket in use.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from zcluster.control.events import Event
@@ -19,31 +19,37 @@ from zcluster.control.events import Event
 LARGEST_WAITING_ERRANDS = 256
 STOP_WAIT_S = 1.0
 
-Errand = Callable[[], Event | None]
+Sequel = Callable[[], Sequence[Event]]
+Errand = Callable[[], Sequel | None]
+
+
+def say(*events: Event) -> Sequel:
+    """The sequel that only tells the core."""
+    return lambda: events
 
 
 class SideThread:
-    """Runs errands one after another. An errand's event, if it returns one, is read with `receive`.
+    """Runs errands one after another; the sequel of each, if it returns one, is run by `receive`.
 
     An errand that raises is a defect: the error is kept, and the next `receive` raises it in the loop.
     `priority` of SCHED_RR, 0 for none: an ordinary thread that loses its processor while it holds the
     interpreter's lock would make the loop wait behind every busy program of the host.
     """
 
-    def __init__(self, priority: int = 0) -> None:
+    def __init__(self, name: str, priority: int = 0) -> None:
         self._priority = priority
         self._errands: queue.Queue[Errand | None] = queue.Queue(LARGEST_WAITING_ERRANDS)
-        self._results: deque[Event | BaseException] = deque()
+        self._results: deque[Sequel | BaseException] = deque()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._thread = threading.Thread(target=self._work, name="zcluster-disk", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
     def fileno(self) -> int:
-        """Readable when there are results."""
+        """Readable when there are sequels."""
         return self._wake
 
     def submit(self, errand: Errand) -> bool:
-        """Hand an errand in; false when too many are waiting (the disk stands still)."""
+        """Hand an errand in; false when too many are waiting (what it waits for stands still)."""
         try:
             self._errands.put_nowait(errand)
         except queue.Full:
@@ -51,7 +57,7 @@ class SideThread:
         return True
 
     def receive(self) -> list[Event]:
-        """The events of the errands that ended since, in their order."""
+        """Run the sequels of the errands that ended since, in their order; the events of all."""
         try:
             os.eventfd_read(self._wake)
         except BlockingIOError:
@@ -61,11 +67,11 @@ class SideThread:
             result = self._results.popleft()
             if isinstance(result, BaseException):
                 raise result
-            events.append(result)
+            events.extend(result())
         return events
 
     def stop(self) -> bool:
-        """End after what waits is done, within a bound; false when the disk would not let it."""
+        """End after what waits is done, within a bound; false when what it waits for would not let it."""
         if not self.submit_end():
             return False
         self._thread.join(STOP_WAIT_S)
@@ -88,7 +94,7 @@ class SideThread:
                 os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(self._priority))
         while (errand := self._errands.get()) is not None:
             try:
-                result: Event | BaseException | None = errand()
+                result: Sequel | BaseException | None = errand()
             except Exception as error:
                 result = error
             if result is not None:

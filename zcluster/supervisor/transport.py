@@ -21,8 +21,9 @@ from zcluster.control.events import BeatReceived, BeatRepeated, Event
 from zcluster.control.messages import Beat, Report
 from zcluster.control.units import LinkName, NodeName
 from zcluster.errors import BadMessage, KernelRefused
-from zcluster.supervisor.loop import Loop
+from zcluster.supervisor.loop import Loop, monotonic_ms
 from zcluster.supervisor.peers import Peers
+from zcluster.supervisor.side_thread import Errand, Sequel
 from zcluster.wire.beacon import Envelope
 from zcluster.wire.codec import BeatEncoder
 from zcluster.wire.reader import BeatReader
@@ -54,6 +55,7 @@ class _Line:
     place: Place
     beacon: BeaconSocket | None = None
     has_bus: bool = False
+    is_opening: bool = False
     failures: int = 0
     retry_ms: int | None = 0
     problem: str = ""
@@ -71,8 +73,10 @@ class Transport:
         envelope: Envelope,
         bus: Bus,
         beat_ms: int,
+        submit_kernel: Callable[[Errand], bool],
     ) -> None:
         self._node = node
+        self._submit_kernel = submit_kernel
         self._reader = reader
         self._encoder = encoder
         self._envelope = envelope
@@ -152,11 +156,11 @@ class Transport:
         try:
             datagrams = line.beacon.receive_from(is_multicast, BATCH_DATAGRAMS)
         except KernelRefused as problem:
-            self._break(line, str(problem), time.monotonic_ns() // 1_000_000)
+            self._break(line, str(problem), monotonic_ms())
             return []
         events: list[Event] = []
         wall_ms = time.time_ns() // 1_000_000
-        now_ms = time.monotonic_ns() // 1_000_000
+        now_ms = monotonic_ms()
         link = line.place.link
         for data, source, _ in datagrams:
             event = self._reader.read(data, link, wall_ms)
@@ -179,7 +183,7 @@ class Transport:
         if len(messages) >= BATCH_MESSAGES:
             self._stirred[source] = None  # descriptors of the bus are edge-triggered: look until it is empty
         wall_ms = time.time_ns() // 1_000_000
-        now_ms = time.monotonic_ns() // 1_000_000
+        now_ms = monotonic_ms()
         stories = []
         for link, topic, body in messages:
             if topic.startswith(BEAT_TOPIC):
@@ -284,15 +288,10 @@ class Transport:
             self._stirred[name] = None
 
     def _open(self, line: _Line, now_ms: int) -> None:
-        assert self._loop is not None
+        """Begin to open what is closed. The bus stands on an address, not on an interface: it outlives both."""
         place = line.place
+        line.retry_ms = None
         try:
-            if line.beacon is None:
-                line.beacon = BeaconSocket(
-                    place.interface, place.address, place.multicast, place.beacon_port, place.ttl
-                )
-                for descriptor, is_multicast in line.beacon.sources():
-                    self._loop.watch(descriptor, partial(self._receive_beats, line, is_multicast))
             if not line.has_bus:
                 self._bus.open_link(place.link, place.address, place.bus_port)
                 line.has_bus = True
@@ -300,30 +299,50 @@ class Transport:
                 for address in self._peers.addresses(place.link):
                     self._bus.connect(place.link, address, place.bus_port)
         except KernelRefused as problem:
-            line.problem = str(problem)
-            line.retry_ms = now_ms + RETRY_MS[min(line.failures, len(RETRY_MS) - 1)]
+            self._opened(line, None, str(problem))
+            return
+        if line.beacon is None and not line.is_opening:
+            line.is_opening = self._submit_kernel(partial(self._open_beacon, line))
+            if not line.is_opening:
+                self._opened(line, None, "too much waits for the kernel")
+
+    def _open_beacon(self, line: _Line) -> Sequel:
+        """In the kernel's thread: joining a multicast group waits for the lock of all networks."""
+        place = line.place
+        try:
+            beacon = BeaconSocket(
+                place.interface, place.address, place.multicast, place.beacon_port, place.ttl
+            )
+        except KernelRefused as problem:
+            refused = str(problem)
+            return lambda: self._opened(line, None, refused)
+        return lambda: self._opened(line, beacon, "")
+
+    def _opened(self, line: _Line, beacon: BeaconSocket | None, problem: str) -> Sequence[Event]:
+        assert self._loop is not None
+        line.is_opening = False
+        line.problem = problem
+        if beacon is None:
+            line.retry_ms = monotonic_ms() + RETRY_MS[min(line.failures, len(RETRY_MS) - 1)]
             line.failures += 1
-        else:
-            line.problem, line.failures, line.retry_ms = "", 0, None
+            return ()
+        line.failures, line.beacon = 0, beacon
+        for descriptor, is_multicast in beacon.sources():
+            self._loop.watch(descriptor, partial(self._receive_beats, line, is_multicast))
+        return ()
 
     def _break(self, line: _Line, problem: str, now_ms: int) -> None:
+        """Close the link's datagram sockets (leaving a group waits for the same lock) and try again soon."""
         assert self._loop is not None
         self.counts["links_broken"] += 1
-        if line.beacon is not None:
-            for descriptor in line.beacon.filenos():
-                self._loop.forget(descriptor)
-            line.beacon.close()
-            line.beacon = None
-        if line.has_bus:
-            # The descriptors must leave the poll before they are closed.
-            for descriptor in self._watched_bus:
-                self._loop.forget(descriptor)
-            self._watched_bus = ()
-            self._bus.close_link(line.place.link)
-            line.has_bus = False
-            self._watch_bus()
         line.problem = problem
         line.retry_ms = now_ms + RETRY_MS[0]
+        beacon, line.beacon = line.beacon, None
+        if beacon is not None:
+            for descriptor in beacon.filenos():
+                self._loop.forget(descriptor)
+            if not self._submit_kernel(beacon.close):
+                beacon.close()
 
     def close(self) -> None:
         """Drop everything."""
