@@ -61,7 +61,8 @@ ASKS_SHOWN = 16
 class Node:
     """One node. `durable` is what the last start left on disk; `incarnation` is above every earlier one.
 
-    `durable.handover`, if any, is of this boot, and the shell has already taken it off the disk.
+    `durable.handover`, if any, is of this boot and usable (`restart.is_usable`) at `now_ms`; the shell has
+    taken it off the disk, and has armed slot 0 for its groups for one lease before it read `now_ms`.
     `links`: carrier of each link of the file. `make_voter` and `make_peer` are the tests' doors to
     parts with a rule removed.
     """

@@ -5,6 +5,11 @@ the usual one with every such beat, and the gate is pointed at it only when a ma
 for that beat. Then the process ends and leaves everything open. The next life first shortens its own gate
 to one lease, then its first beat replaces the long grants.
 
+The element of slot 0, to which the next life shortens its gate, has no acknowledged beat behind it, only the old
+long grants. So the shell arms it *before* it reads the clock that the core is made with, and the core points at
+it only if one lease after that reading is still within the long lease: however late the pointing comes, the
+element has run out by then.
+
 Must hold: while a handover may be on disk, nothing that it lists is released, exchanged or shortened, for the
 next life would open it again. Who gives up first writes that there is no handover.
 """
@@ -28,10 +33,10 @@ RESTART_LIMIT_MS = 1000
 
 
 def is_usable(handover: Handover, now_ms: int, timing: Timing) -> bool:
-    """Whether a handover of this boot leaves time enough to go on. Where not, the shell closes what the
-    last life left, as after a crash.
+    """Whether a handover of this boot leaves time enough to go on: one usual lease, armed before `now_ms` was
+    read. Where not, the shell closes what the last life left, as after a crash.
     """
-    return handover.until_ms > now_ms + timing.beat_ms
+    return handover.until_ms >= now_ms + timing.lease_ms
 
 
 class Restart:
@@ -65,10 +70,8 @@ class Restart:
         s.durable = s.stored = replace(s.durable, handover=None)
         if handover is None or not s.is_member or not is_usable(handover, s.now_ms, s.timing):
             return
-        end_ms = min(handover.until_ms, s.now_ms + s.timing.lease_ms)
+        end_ms = s.now_ms + s.timing.lease_ms
         self.continues = handover.incarnation
-        groups = tuple(held.group for held in handover.held if held.group in s.groups)
-        s.out.append(ArmGate(0, groups, end_ms - s.now_ms))
         for held in handover.held:
             if held.group in s.groups:
                 self._resume_group(held, end_ms)

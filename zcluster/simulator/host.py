@@ -21,6 +21,7 @@ from zcluster.control.events import Event
 from zcluster.control.lease import LONG_SLOT, SENT_BEATS_KEPT
 from zcluster.control.messages import Claim
 from zcluster.control.restart import is_usable
+from zcluster.control.timing import LONG_LEASE_MS
 from zcluster.control.units import GroupName
 from zcluster.simulator.checkers import Ownership, Violation
 from zcluster.simulator.disk import Disk
@@ -35,6 +36,7 @@ TICKS_AT_ONE_MS = 60
 TICK = happened.Tick()
 START_MS = 20.0
 RESTART_MS = (100.0, 800.0, 800.0, 4000.0)
+STALLED_STARTS = 0.15  # of those that take over an open gate: they stand still before their first action
 NEVER = float("inf")
 
 
@@ -138,21 +140,31 @@ class Host:
         self.core = world.make_core(
             self.name, world.settings, durable, self.incarnation, (self.mac,), links, self.now_ms()
         )
+        if durable.handover is not None and self.random.random() < STALLED_STARTS:
+            self.pause(self.random.uniform(0, LONG_LEASE_MS))
+            return
         self._handle(TICK)
         self._drain()
 
     def _take_over(self, durable: Durable) -> Durable:
-        """Close what the last life left open, unless it left it on purpose, in this boot and not long ago."""
-        handover = durable.handover
-        self.disk.content = replace(durable, handover=None)
-        if handover is None or not is_usable(handover, self.now_ms(), self.world.settings.timing):
+        """Close what the last life left open, unless it left it on purpose, in this boot and not long ago, and
+        the disk lets us take the handover off. Its gate is taken over, and slot 0 armed for one lease.
+        """
+        handover, world = durable.handover, self.world
+        if handover is None or world.now < self.disk.failing_until:
+            self._close_all()
+            return replace(durable, handover=None)
+        self.disk.content = replace(durable, incarnation=self.incarnation, handover=None)
+        timing = world.settings.timing
+        if not is_usable(handover, self.now_ms(), timing):
             self._close_all()
             return self.disk.content
         self.kernel.next_life()
+        self.kernel.arm(0, tuple(held.group for held in handover.held), timing.lease_ms, world.now)
         self._claimed[0] = tuple(Claim(held.group, held.counter, True) for held in handover.held)
         for held in handover.held:
-            self.world.ownership.continues(held.group, self.index, held.counter, self.incarnation)
-        return durable
+            world.ownership.continues(held.group, self.index, held.counter, self.incarnation)
+        return replace(self.disk.content, handover=handover)
 
     def kill(self) -> None:
         """The process ends at once. The kernel keeps what it has."""

@@ -15,6 +15,7 @@ from zcluster.control.units import GroupName
 EARLY_MS = 4.0
 ADDRESS_LIFE_MS = 2000.0
 REMEMBERED_SLOTS = 96
+LEFT_SLOT = -1  # under which an element of the last life is kept
 
 
 class GateMisused(Exception):
@@ -45,8 +46,7 @@ class Kernel:
             if (group, slot) in self._armed_now:
                 raise GateMisused(f"slot {slot} of {group} is armed twice")
             self._armed_now.add((group, slot))
-            if ring.get(slot, 0.0) <= now:  # what an earlier life left runs out in its own time
-                ring[slot] = ends
+            ring[slot] = ends
             if len(ring) > REMEMBERED_SLOTS:
                 self._armed[group] = {kept: end for kept, end in ring.items() if end > now}
 
@@ -84,7 +84,15 @@ class Kernel:
         self._addresses.clear()
 
     def next_life(self) -> None:
-        """A new process numbers its slots from the start; what is armed and open stays."""
+        """A new process numbers its slots from the start, and none of its numbers meets an element of the last
+        life (adapters/gate_adoption.py says how). What is open stays open until its element runs out.
+        """
+        for group, ring in self._armed.items():
+            ends = ring.get(self._map.get(group, LEFT_SLOT), 0.0)
+            ring.clear()
+            if group in self._map:
+                self._map[group] = LEFT_SLOT
+                ring[LEFT_SLOT] = ends
         self._newest = 0
         self._floor.clear()
         self._armed_now.clear()
