@@ -33,6 +33,8 @@ EXIT_INTERRUPTED = 130
 _LOCK = "lock"
 _PROCESS = "process.json"
 RUN = "run"
+_BASE_TRIES = 100
+_LOOK_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def run_in_world(work: Callable[[Path], int], *, keep: bool = False) -> int:
 def running_worlds() -> list[RunningWorld]:
     """This user's laboratories that live now, the newest first."""
     found: list[tuple[float, RunningWorld]] = []
-    for directory in _base_directory().glob("lab-*"):
+    for directory in _base_path().glob("lab-*"):
         with contextlib.suppress(OSError, ValueError, KeyError):
             if _is_locked(directory):
                 process = int(json.loads((directory / _PROCESS).read_text())["process"])
@@ -85,8 +87,12 @@ def newest_world() -> RunningWorld:
     return worlds[0]
 
 
+def _base_path() -> Path:
+    return Path(tempfile.gettempdir()) / f"zcluster-lab-{os.geteuid()}"
+
+
 def _base_directory() -> Path:
-    base = Path(tempfile.gettempdir()) / f"zcluster-lab-{os.geteuid()}"
+    base = _base_path()
     base.mkdir(mode=0o700, exist_ok=True)
     status = base.lstat()
     if status.st_uid != os.geteuid() or status.st_mode & 0o077 or base.is_symlink():
@@ -96,9 +102,9 @@ def _base_directory() -> Path:
 
 @contextlib.contextmanager
 def _new_directory(keep: bool) -> Iterator[Path]:
-    base = _base_directory()
     with contextlib.ExitStack() as held:
-        with _locked(base):  # nobody else may clear up between the making of a directory and its lock
+        # Nobody else may clear up between the making of a directory and its lock.
+        with _base_locked() as base:
             _remove_abandoned(base)
             directory = Path(tempfile.mkdtemp(prefix="lab-", dir=base))
             held.enter_context(_locked(directory))
@@ -110,6 +116,26 @@ def _new_directory(keep: bool) -> Iterator[Path]:
                 print(f"kept: {directory}", file=sys.stderr)
             else:
                 shutil.rmtree(directory, ignore_errors=True)
+    with _base_locked() as base:
+        if not list(base.glob("lab-*")):
+            shutil.rmtree(base)
+
+
+@contextlib.contextmanager
+def _base_locked() -> Iterator[Path]:
+    """The base directory, locked; made anew if the last one to leave took it away meanwhile."""
+    for _ in range(_BASE_TRIES):
+        base = _base_directory()
+        with contextlib.ExitStack() as held:
+            try:
+                lock = held.enter_context(_locked(base))
+                is_ours = os.path.samestat(os.fstat(lock), (base / _LOCK).stat())
+            except FileNotFoundError:
+                continue
+            if is_ours:
+                yield base
+                return
+    raise LabError(f"{_base_path()} comes and goes: end the other laboratories, then try again")
 
 
 def _keep(work: Callable[[Path], int], directory: Path, caller: int) -> int:
@@ -171,29 +197,28 @@ def _end_with(step: Callable[[], int]) -> None:
 
 def _wait_passing(process: int, signals: tuple[signal.Signals, ...]) -> int:
     """Wait for a child; pass the first of `signals` on as SIGTERM, a second one as SIGKILL."""
+    awaited = {*signals, signal.SIGCHLD}
+    # Blocked and fetched, not handled: a signal between a handler's installation and waitpid() would be lost.
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     passed = 0
-
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        nonlocal passed
-        del number, frame
-        passed += 1
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGTERM if passed == 1 else signal.SIGKILL)
-
-    former = {number: signal.signal(number, pass_on) for number in signals}
     try:
-        _, status = os.waitpid(process, 0)
+        while True:
+            ended, status = os.waitpid(process, os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else EXIT_FAILED
+            came = signal.sigtimedwait(awaited, _LOOK_EVERY_S)
+            if came is not None and came.si_signo != signal.SIGCHLD:
+                passed += 1
+                os.kill(process, signal.SIGTERM if passed == 1 else signal.SIGKILL)
     finally:
-        for number, action in former.items():
-            signal.signal(number, action)
-    return os.waitstatus_to_exitcode(status) if not os.WIFSIGNALED(status) else EXIT_FAILED
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 @contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
+def _locked(directory: Path) -> Iterator[int]:
     with (directory / _LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield lock.fileno()
 
 
 def _is_locked(directory: Path) -> bool:
