@@ -143,6 +143,111 @@ def move(group: str, node_name: str | None, socket_path: Path, as_json: bool) ->
 
 
 @commands.command()
+@click.argument("group")
+@click.argument("node_name", metavar="NODE")
+@socket_option
+@json_option
+def pin(group: str, node_name: str, socket_path: Path, as_json: bool) -> None:
+    """Keep GROUP on NODE whenever that one stands ready, over restarts too.
+
+    Exit status: 0 agreed by a majority, 1 refused, 3 the daemon is not reachable.
+    """
+    from zcluster.console.pin import run as run_pin
+
+    sys.exit(run_pin(socket_path, group, node_name, as_json))
+
+
+@commands.command()
+@click.argument("group")
+@socket_option
+@json_option
+def unpin(group: str, socket_path: Path, as_json: bool) -> None:
+    """End the pin of GROUP; it stays where it is.
+
+    Exit status: 0 agreed by a majority, 1 refused, 3 the daemon is not reachable.
+    """
+    from zcluster.console.pin import run as run_pin
+
+    sys.exit(run_pin(socket_path, group, "", as_json))
+
+
+@commands.group()
+def roster() -> None:
+    """Show who may vote, and change it.
+
+    Exit status of each: 0 done, 1 refused, 3 the daemon is not reachable.
+    """
+
+
+@roster.command("show")
+@socket_option
+@json_option
+def roster_show(socket_path: Path, as_json: bool) -> None:
+    """Print the voters, the forgotten, and who is heard and not admitted."""
+    from zcluster.console.roster import show
+
+    sys.exit(show(socket_path, as_json))
+
+
+@roster.command("add")
+@click.argument("node_name", metavar="NODE")
+@socket_option
+@json_option
+def roster_add(node_name: str, socket_path: Path, as_json: bool) -> None:
+    """Admit NODE, which must be heard: it votes from then on."""
+    from zcluster.console.roster import change
+
+    sys.exit(change(socket_path, "add", node_name, as_json))
+
+
+@roster.command("remove")
+@click.argument("node_name", metavar="NODE")
+@socket_option
+@json_option
+def roster_remove(node_name: str, socket_path: Path, as_json: bool) -> None:
+    """Take NODE out for good; it must hold no group."""
+    from zcluster.console.roster import change
+
+    sys.exit(change(socket_path, "remove", node_name, as_json))
+
+
+@roster.command("force")
+@click.option("--lost", metavar="NODE", required=True, multiple=True, help="A node that is dead for certain.")
+@click.argument("others", metavar="[NODE]...", nargs=-1)
+@click.option(
+    "--yes-they-are-dead",
+    "confirmations",
+    count=True,
+    help="For scripts: given twice, it stands for the two questions.",
+)
+@socket_option
+@json_option
+def roster_force(
+    lost: tuple[str, ...], others: tuple[str, ...], confirmations: int, socket_path: Path, as_json: bool
+) -> None:
+    """Go on without lost nodes when the majority is gone for ever: --lost NODE NODE...
+
+    The others take your word that these nodes are dead. If one is not, two hosts may answer for one address.
+    """
+    from zcluster.console.roster import force
+
+    sys.exit(force(socket_path, (*lost, *others), confirmations, as_json))
+
+
+@commands.command("restart-daemon")
+@socket_option
+@json_option
+def restart_daemon(socket_path: Path, as_json: bool) -> None:
+    """Restart the local daemon so that nothing moves, as after an upgrade.
+
+    Exit status: 0 it restarts now, 1 refused (nothing was restarted), 3 the daemon is not reachable.
+    """
+    from zcluster.console.restart import run as run_restart
+
+    sys.exit(run_restart(socket_path, as_json))
+
+
+@commands.command()
 @click.argument("group", required=False)
 @socket_option
 @json_option

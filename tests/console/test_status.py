@@ -29,7 +29,7 @@ n3    MASTER  -      hb1 hb2 lan  holds red
 n4    SLAVE   1st    hb1 hb2 lan  ready
 n5    SLAVE   2nd    hb1 hb2 lan  ready
 
-Seen by n1 (*), cluster office, version 0.1.0, up 4 d 7 h."""
+Seen by n1 (*) of office: 5 voters, generation 1, version 0.1.0, up 4 d 7 h."""
 
 AT_THREE_IN_THE_MORNING = """\
 Group green has no holder: no slave stands ready (n4: service reference silent):
@@ -49,7 +49,7 @@ n5    FAILED  -      no link      never heard
 
 alarm: another tool removed the packet rules of n3
 
-Seen by n1 (*), cluster office, version 0.1.0, up 4 d 7 h."""
+Seen by n1 (*) of office: 5 voters, generation 1, version 0.1.0, up 4 d 7 h."""
 
 HALF_HEARD = [{"name": link, "is_heard": link == "hb2", "heard_ms": 9} for link in LINKS]
 
@@ -70,6 +70,25 @@ def test_a_bad_night() -> None:
     lines = status.render(page(nodes=nodes, groups=groups, warnings=warnings))
     assert "\n".join(lines) == AT_THREE_IN_THE_MORNING
     assert max(map(len, lines)) <= WIDTH
+
+
+def test_a_page_shows_what_the_document_says() -> None:
+    nodes = [
+        *with_nodes(node("n5", "SLAVE", is_witness=True, unready=["not ready"])),
+        node("n6", "STARTING", is_voter=False, unready=["not admitted"]),
+    ]
+    pins = [{"group": "blue", "node": "n1"}]
+    text = "\n".join(
+        status.render(
+            page(nodes=nodes, unadmitted=["n6"], pins=pins, is_settled=False, is_forced=True, mode="observe")
+        )
+    )
+    assert "not admitted: zcluster roster add n6" in text
+    assert "n5    SLAVE     -      hb1 hb2 lan  witness; not ready: not ready" in text
+    assert "Pinned: blue to n1." in text
+    assert "generation 1, FORCED by an operator (not settled yet)" in " ".join(text.split())
+    assert "WOULD HOLD" in text
+    assert max(map(len, text.splitlines())) <= WIDTH
 
 
 SENTENCES: list[tuple[dict[str, Any], ExitStatus, str]] = [
@@ -93,6 +112,28 @@ SENTENCES: list[tuple[dict[str, Any], ExitStatus, str]] = [
         {"nodes": page()["nodes"][:4]},
         ExitStatus.DEGRADED,
         "All 3 groups are held, but 1 expected node never came: start `zcluster run` there.",
+    ),
+    (
+        {"is_forced": True, "generation": 4, "forgotten": ["n5"], "nodes": page()["nodes"][:4]},
+        ExitStatus.DEGRADED,
+        "All 3 groups are held, but THE ROSTER WAS FORCED without a majority (generation 4): make sure that the "
+        "lost nodes are off, see `zcluster roster show` (1 more below).",
+    ),
+    (
+        {"unadmitted": ["n6"]},
+        ExitStatus.DEGRADED,
+        "All 3 groups are held, but n6 is heard and not admitted: `zcluster roster add n6`, or stop it.",
+    ),
+    (
+        {"pins": [{"group": "blue", "node": "n1"}, {"group": "red", "node": "n4"}]},
+        ExitStatus.DEGRADED,
+        "All 3 groups are held, but red is pinned to n4 and held by n3: it moves when n4 stands ready, "
+        "or `zcluster unpin red`.",
+    ),
+    (
+        {"mode": "observe"},
+        ExitStatus.WELL,
+        "Observing only, no address is touched; otherwise: all 3 groups are held; 2 slaves stand ready.",
     ),
     (
         {"links": [{"name": "hb1", "is_up": False, "interface": "eth0"}]},
@@ -121,7 +162,8 @@ SENTENCES: list[tuple[dict[str, Any], ExitStatus, str]] = [
         },
         ExitStatus.UNHELD,
         "Groups blue and red have no holder: n1 hears 2 of 5 voters (itself included) and 3 must agree; "
-        "start n2, n3 and n5, or mend the links, then `zcluster status`.",
+        "start n2, n3 and n5, or mend the links, then `zcluster status` "
+        "(lost for ever: `zcluster roster force --help`).",
     ),
     (
         {"cluster_id": "", "nodes": page()["nodes"][:2]},
@@ -133,7 +175,7 @@ SENTENCES: list[tuple[dict[str, Any], ExitStatus, str]] = [
         {"cluster_id": "", "expected_nodes": 4},
         ExitStatus.UNHELD,
         "The cluster is not founded: 5 nodes (n1, n2, n3, n4 and n5) hear each other and the file expects 4; "
-        "stop those too many, or correct `nodes` in the file on every host.",
+        "stop those too many, or correct `expected-nodes` in the file on every host.",
     ),
     (
         {"cluster_id": ""},

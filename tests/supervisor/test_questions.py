@@ -12,8 +12,8 @@ import pytest
 from zcluster.adapters.control_socket import ControlSocket
 from zcluster.adapters.journal import Record
 from zcluster.control.actions import AnswerMove
-from zcluster.control.events import Event, MoveAsked
-from zcluster.supervisor.questions import ANSWER_LIMIT_MS, Questions
+from zcluster.control.events import Event, MoveAsked, PinAsked, RestartAsked, RosterAsked
+from zcluster.supervisor.questions import AGREEMENT_LIMIT_MS, ANSWER_LIMIT_MS, Questions
 from zcluster.supervisor.story import Story
 
 BLUE = Record(1, "n1", "info", "state", "text", {"group": "blue"})
@@ -75,6 +75,15 @@ def test_ping_status_and_why_are_answered_at_once(asker: Asker) -> None:
         {"ask": "why", "group": 7},
         {"ask": "move"},
         {"ask": "move", "group": "b", "to": 3},
+        {"ask": "pin", "group": "b"},
+        {"ask": "pin", "group": 3, "to": "n1"},
+        {"ask": "roster", "verb": "show", "names": ["n1"]},
+        {"ask": "roster", "verb": "add", "names": []},
+        {"ask": "roster", "verb": "add", "names": "n1"},
+        {"ask": "roster", "verb": ["add"], "names": ["n1"]},
+        {"ask": "roster", "verb": "force", "names": ["n1", 2]},
+        {"ask": "roster", "verb": "force", "names": ["n" * 64]},
+        {"ask": "roster", "verb": "force", "names": [f"n{number}" for number in range(65)]},
     ],
 )
 def test_other_questions_are_refused(asker: Asker, body: object) -> None:
@@ -88,6 +97,29 @@ def test_a_move_is_answered_when_the_core_answers(asker: Asker) -> None:
     asker.questions.answer_move(AnswerMove("n1-ff-1", True, "blue is asked to move to n2"))
     assert asker.answer() == {"ok": True, "text": "blue is asked to move to n2"}
     assert asker.questions.deadline() is None
+
+
+@pytest.mark.parametrize(
+    ("body", "event"),
+    [
+        ({"ask": "pin", "group": "blue", "to": "n2"}, PinAsked("n1-ff-1", "blue", "n2")),
+        ({"ask": "pin", "group": "blue", "to": ""}, PinAsked("n1-ff-1", "blue", "")),
+        (
+            {"ask": "roster", "verb": "force", "names": ["n2", "n3", "n2"]},
+            RosterAsked("n1-ff-1", "force", ("n2", "n3")),
+        ),
+        ({"ask": "restart"}, RestartAsked("n1-ff-1")),
+    ],
+)
+def test_other_wishes_are_events_too(asker: Asker, body: object, event: Event) -> None:
+    assert asker.ask(body) == [event]
+    asker.questions.answer_move(AnswerMove("n1-ff-1", False, "no majority"))
+    assert asker.answer() == {"ok": False, "text": "no majority"}
+
+
+def test_a_majority_is_given_its_time(asker: Asker) -> None:
+    asker.ask({"ask": "roster", "verb": "add", "names": ["n6"]})
+    assert asker.questions.deadline() == 5000 + AGREEMENT_LIMIT_MS
 
 
 def test_a_move_that_the_core_forgets_is_answered_at_the_bound(asker: Asker) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from zcluster.adapters.control_socket import ask
 from zcluster.console.verdict import ExitStatus, Status, judge
-from zcluster.console.words import duration, ordinal, paragraph, table
+from zcluster.console.words import counted, duration, ordinal, paragraph, table
 from zcluster.errors import ControlSocketError
 
 SCHEMA = "zcluster.status/1"
@@ -47,7 +47,13 @@ def render(status: Status) -> list[str]:
     lines = [*paragraph(judge(status).sentence), "", *_groups(status), "", *_nodes(status)]
     for warning in status["warnings"]:
         lines.extend(["", *paragraph(f"{warning['level']}: {warning['text']}", "  ")])
-    return [*lines, "", *paragraph(_footer(status))]
+    lines += ["", *(paragraph(_pins(status)) if status["pins"] else ()), *paragraph(_footer(status))]
+    return lines
+
+
+def _pins(status: Status) -> str:
+    pins = [f"{pin['group']} to {pin['node']}" for pin in status["pins"]]
+    return f"Pinned: {', '.join(pins)}."
 
 
 def _groups(status: Status) -> list[str]:
@@ -61,7 +67,8 @@ def _groups(status: Status) -> list[str]:
         )
         for group in status["groups"]
     ]
-    return table(("GROUP", "HOLDER", "EPOCH", "SINCE", "ADDRESSES"), rows)
+    holder = "WOULD HOLD" if status["mode"] == "observe" else "HOLDER"
+    return table(("GROUP", holder, "EPOCH", "SINCE", "ADDRESSES"), rows)
 
 
 def _nodes(status: Status) -> list[str]:
@@ -71,7 +78,7 @@ def _nodes(status: Status) -> list[str]:
             node["state"],
             ordinal(node["position"]) if node["position"] else "-",
             _links(node),
-            _condition(node),
+            _condition(node, status),
         )
         for node in status["nodes"]
     ]
@@ -84,22 +91,30 @@ def _links(node: Mapping[str, Any]) -> str:
     return " ".join(link["name"] for link in node["links"] if link["is_heard"]) or "no link"
 
 
-def _condition(node: Mapping[str, Any]) -> str:
+def _condition(node: Mapping[str, Any], status: Status) -> str:
+    if node["name"] in status["unadmitted"]:
+        return f"not admitted: zcluster roster add {node['name']}"
     if not node["is_heard"]:
         return "never heard" if node["heard_ms"] is None else f"silent since {duration(node['heard_ms'])}"
-    parts = [f"holds {', '.join(node['holds'])}"] if node["holds"] else []
+    parts = ["witness"] if node["is_witness"] else []
+    parts += [f"holds {', '.join(node['holds'])}"] if node["holds"] else []
     silent = [link["name"] for link in node["links"] if not link["is_heard"]]
     if silent and not node["is_self"]:
         parts.append(f"silent on {', '.join(silent)}")
     if node["unready"]:
         parts.append(f"not ready: {', '.join(node['unready'])}")
-    if not node["is_voter"] and node["state"] != "STARTING":
+    if node["name"] in status["forgotten"]:
+        parts.append("forgotten, votes again soon")
+    elif not node["is_voter"] and node["state"] != "STARTING":
         parts.append("does not vote")
     return "; ".join(parts) or "ready"
 
 
 def _footer(status: Status) -> str:
+    unsettled = "" if status["is_settled"] or not status["cluster_id"] else " (not settled yet)"
+    forced = ", FORCED by an operator" if status["is_forced"] else ""
     return (
-        f"Seen by {status['node']} (*), cluster {status['cluster']}, version {status['version'] or 'unknown'}, "
+        f"Seen by {status['node']} (*) of {status['cluster']}: {counted(len(status['roster']), 'voter')}, "
+        f"generation {status['generation']}{forced}{unsettled}, version {status['version'] or 'unknown'}, "
         f"up {duration(status['up_ms'])}."
     )

@@ -33,6 +33,14 @@ class Verdict(NamedTuple):
 
 def judge(status: Status) -> Verdict:
     """The verdict on a status document."""
+    verdict = _judged(status)
+    if status["mode"] != "observe":
+        return verdict
+    sentence = verdict.sentence[0].lower() + verdict.sentence[1:]
+    return verdict._replace(sentence=f"Observing only, no address is touched; otherwise: {sentence}")
+
+
+def _judged(status: Status) -> Verdict:
     if not status["cluster_id"]:
         return Verdict(ExitStatus.UNHELD, _unfounded(status))
     unheld = [group["name"] for group in status["groups"] if not group["holder"]]
@@ -70,7 +78,8 @@ def silent_links(status: Status) -> dict[str, list[str]]:
 
 def _complaints(status: Status) -> list[str]:
     """What is not well while every group is held, the worst first."""
-    found = [
+    found = [FORCED.format(**status)] if status["is_forced"] else []
+    found += [
         f"{node['name']} is silent{_since(node)}: look at that host, then `zcluster why`"
         for node in missing_nodes(status)
     ]
@@ -83,13 +92,40 @@ def _complaints(status: Status) -> list[str]:
             )
     for link_name, names in silent_links(status).items():
         found.append(f"{listed(names)} cannot be heard on link {link_name}: check its cables and switch")
-    missing = status["expected_nodes"] - len(status["nodes"])
-    if missing > 0:
+    missing = status["expected_nodes"] - len(
+        {node["name"] for node in status["nodes"]} | {*status["forgotten"]}
+    )
+    if missing > 0 and status["generation"] <= 1:
         found.append(f"{counted(missing, 'expected node')} never came: start `zcluster run` there")
+    found += [
+        f"{name} was dead for so long that it has no vote: start it, or `zcluster roster remove {name}`"
+        for name in status["forgotten"]
+    ]
+    found += [
+        f"{name} is heard and not admitted: `zcluster roster add {name}`, or stop it"
+        for name in status["unadmitted"]
+    ]
+    found += _unkept_pins(status)
     found.extend(
         warning["text"].rstrip(".") for warning in status["warnings"] if warning["level"] != "notice"
     )
     return found
+
+
+FORCED = (
+    "THE ROSTER WAS FORCED without a majority (generation {generation}): make sure that the lost nodes are off, "
+    "see `zcluster roster show`"
+)
+
+
+def _unkept_pins(status: Status) -> list[str]:
+    holders = {group["name"]: group["holder"] for group in status["groups"]}
+    return [
+        f"{pin['group']} is pinned to {pin['node']} and held by {holders[pin['group']]}: it moves when "
+        f"{pin['node']} stands ready, or `zcluster unpin {pin['group']}`"
+        for pin in status["pins"]
+        if holders.get(pin["group"], pin["node"]) not in ("", pin["node"])
+    ]
 
 
 def _since(node: Mapping[str, Any]) -> str:
@@ -118,7 +154,8 @@ def _why_unheld(status: Status, unheld: Sequence[str]) -> str:
         lost = listed([node["name"] for node in missing_nodes(status)])
         return (
             f"{status['node']} hears {len(heard)} of {len(voters)} voters (itself included) "
-            f"and {needed} must agree; start {lost}, or mend the links, then `zcluster status`."
+            f"and {needed} must agree; start {lost}, or mend the links, then `zcluster status` "
+            "(lost for ever: `zcluster roster force --help`)."
         )
     if not ready_slaves(status):
         return f"no slave stands ready{_unready_slaves(status)}; then {why}."
@@ -142,7 +179,7 @@ def _unfounded(status: Status) -> str:
     if len(heard) > expected:
         return (
             f"The cluster is not founded: {len(heard)} nodes ({listed(heard)}) hear each other and the file "
-            f"expects {expected}; stop those too many, or correct `nodes` in the file on every host."
+            f"expects {expected}; stop those too many, or correct `expected-nodes` in the file on every host."
         )
     if len(heard) < expected:
         return (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from zcluster.control.designation import matches
+from zcluster.control.document import Pin
 from zcluster.control.node import Node
 from zcluster.control.units import NodeState
 
@@ -20,7 +22,7 @@ class LinkView:
 @dataclass(frozen=True, slots=True)
 class PeerView:
     """One node as this node sees it, itself included (without links). `position`: 1 is the primary
-    slave, 0 none.
+    slave, 0 none. `is_witness`: votes and never holds, by the file.
     """
 
     name: str
@@ -37,6 +39,7 @@ class PeerView:
     version: str
     same_settings: bool
     links: tuple[LinkView, ...]
+    is_witness: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,9 @@ class GroupView:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The cluster as seen from one node."""
+    """The cluster as seen from one node. `is_settled`: a majority has had this generation on disk for a
+    whole grant, so the next change may come; `is_forced`: an operator made it without a majority.
+    """
 
     node: str
     cluster: str
@@ -71,6 +76,10 @@ class View:
     groups: tuple[GroupView, ...]
     nodes: tuple[PeerView, ...]
     slaves: tuple[str, ...]
+    forgotten: tuple[str, ...] = ()
+    pins: tuple[Pin, ...] = ()
+    is_forced: bool = False
+    is_settled: bool = False
 
 
 def view(node: Node, now_ms: int) -> View:
@@ -95,6 +104,10 @@ def view(node: Node, now_ms: int) -> View:
         groups=tuple(_group(node, name, now_ms) for name in s.groups),
         nodes=_nodes(node, slaves, members, now_ms),
         slaves=slaves,
+        forgotten=s.document.forgotten if s.document else (),
+        pins=s.pins,
+        is_forced=s.document is not None and s.document.is_forced,
+        is_settled=node.council.is_settled(),
     )
 
 
@@ -142,6 +155,7 @@ def _nodes(node: Node, slaves: tuple[str, ...], members: set[str], now_ms: int) 
         node.version,
         True,
         (),
+        matches(s.name, s.settings.witnesses),
     )
     found = {s.name: own}
     for peer in s.detector.peers.values():
@@ -166,10 +180,25 @@ def _nodes(node: Node, slaves: tuple[str, ...], members: set[str], now_ms: int) 
                 LinkView(link, now_ms - record.heard_ms, record.loss_per_mille)
                 for link, record in sorted(peer.links.items())
             ),
+            matches(peer.name, s.settings.witnesses),
         )
     for name in s.roster - found.keys():
         found[name] = PeerView(
-            name, str(NodeState.UNKNOWN), False, True, 0, (), (), -1, False, 0, 0, "", True, ()
+            name,
+            str(NodeState.UNKNOWN),
+            False,
+            True,
+            0,
+            (),
+            (),
+            -1,
+            False,
+            0,
+            0,
+            "",
+            True,
+            (),
+            matches(name, s.settings.witnesses),
         )
     return tuple(found[name] for name in sorted(found))
 

@@ -305,6 +305,7 @@ class _Assembly:
             up_ms=now_ms - self._started_ms,
             wall_ms=wall_ms(),
             silence_ms=self._settings.timing.silence_ms,
+            is_observing=self._configuration.is_observing,
             links=link_facts(self._configuration, self._ground.identity),
             notices=tuple(self._notices),
             warnings=tuple(f"link {name}: {problem}" for name, problem in broken.items()),

@@ -3,11 +3,17 @@
     schema, ok          "zcluster.status/1", true
     node, cluster       who answers, of which cluster
     cluster_id          "" until the cluster is founded
+    mode                "active", or "observe": holders below are those that would be
     generation, roster  of the cluster document; `quorum` of the roster must agree, `hears_majority` now
+    is_settled          a majority has had this generation on disk for a whole grant: the next change may come
+    is_forced           an operator made this generation without a majority
+    forgotten[]         members that were dead for long: no vote until they are back
+    unadmitted[]        nodes that are heard and are no members
+    pins[]              group, node: what operators pinned
     state, version, incarnation, up_ms, expected_nodes
     groups[]            name, addresses, holder ("" for nobody), counter (its epoch's, null without holder),
                         since_ms (how long, null where unknown), phase (of our own tenure, or "")
-    nodes[]             name, is_self, is_heard, is_voter, state, position (1: primary slave; null), holds[],
+    nodes[]             name, is_self, is_heard, is_voter, is_witness, state, position (1: primary slave; null), holds[],
                         unready[] (reasons), heard_ms (how long ago; null for never), hears_us, generation,
                         version, links[]: name, is_heard, heard_ms, loss_per_mille
     links[]             of this host: name, is_up, interface, address, is_service
@@ -51,6 +57,7 @@ class Surroundings:
     up_ms: int
     wall_ms: int
     silence_ms: int
+    is_observing: bool
     links: tuple[LinkFacts, ...]
     notices: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -68,8 +75,14 @@ def status_of(view: View, around: Surroundings, story: Story) -> dict[str, objec
         "node": view.node,
         "cluster": view.cluster,
         "cluster_id": view.cluster_id,
+        "mode": "observe" if around.is_observing else "active",
         "generation": view.generation,
         "roster": list(view.roster),
+        "is_settled": view.is_settled,
+        "is_forced": view.is_forced,
+        "forgotten": list(view.forgotten),
+        "unadmitted": _unadmitted(view),
+        "pins": [{"group": pin.group, "node": pin.node} for pin in view.pins],
         "quorum": view.quorum,
         "hears_majority": view.hears_majority,
         "state": view.state,
@@ -93,6 +106,14 @@ def status_of(view: View, around: Surroundings, story: Story) -> dict[str, objec
         "warnings": _warnings(view, around, story.alarms(around.wall_ms - ALARM_SHOWN_MS)),
         "counters": dict(around.counters),
     }
+
+
+def _unadmitted(view: View) -> list[str]:
+    """Who is heard, is no member, and will not become one by itself. Nobody is one before the founding."""
+    if not view.cluster_id:
+        return []
+    known = {*view.roster, *view.forgotten, view.node}
+    return [node.name for node in view.nodes if node.is_alive and node.name not in known]
 
 
 def _group(group: GroupView, around: Surroundings, story: Story) -> dict[str, object]:
@@ -130,6 +151,7 @@ def _node(node: PeerView, own_name: str, links: Sequence[str], link_silence_ms: 
         "is_self": node.name == own_name,
         "is_heard": node.is_alive,
         "is_voter": node.is_member,
+        "is_witness": node.is_witness,
         "state": node.state,
         "position": node.position or None,
         "holds": list(node.holds),
