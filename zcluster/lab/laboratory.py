@@ -223,7 +223,9 @@ class Laboratory:
         host.configure()
         self.hosts[plan.name] = host
         record = {name: each.process for name, each in self.hosts.items()}
-        (self.directory / HOSTS_FILE).write_text(json.dumps(record))
+        unfinished = self.directory / f"{HOSTS_FILE}.new"
+        unfinished.write_text(json.dumps(record))
+        unfinished.replace(self.directory / HOSTS_FILE)  # `lab shell` never reads half of it
         return host
 
     def _plan_of(self, name: str) -> HostPlan:

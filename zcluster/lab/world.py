@@ -152,7 +152,9 @@ def _keep(work: Callable[[Path], int], directory: Path, caller: int) -> int:
     os.read(ready_read, 1)
     os.close(ready_read)
     with contextlib.suppress(OSError):
-        (directory / _PROCESS).write_text(json.dumps({"process": first}))
+        unfinished = directory / f"{_PROCESS}.new"
+        unfinished.write_text(json.dumps({"process": first}))
+        unfinished.replace(directory / _PROCESS)
     return _wait_passing(first, (signal.SIGTERM,))
 
 
