@@ -259,6 +259,20 @@ def why(group: str | None, socket_path: Path, as_json: bool) -> None:
 
 
 @commands.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+@click.option("--until", default=None, metavar="TIME", help='Stop there: "15:04:05.678", or ISO 8601.')
+@click.option("--story", is_flag=True, help="Tell what happened and what was decided, with times.")
+def replay(file: Path, until: str | None, story: bool) -> None:
+    """Play a node's recording again (FILE, or the state directory): does the core decide the same?
+
+    Exit status: 0 every decision reproduced, 1 not; then the first difference is shown.
+    """
+    from zcluster.console.replay import run as run_replay
+
+    sys.exit(run_replay(file, until, story))
+
+
+@commands.command()
 @click.option(
     "--seeds", type=click.IntRange(min=1), default=100, show_default=True, help="How many seeds to run."
 )

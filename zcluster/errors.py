@@ -57,3 +57,7 @@ class LabError(ZclusterError):
 
 class SimulationError(ZclusterError):
     """A simulated run broke an invariant or was given a scenario that cannot be run."""
+
+
+class RecordingError(ZclusterError):
+    """A recording of the core's inputs cannot be read, or was made by a core that this one cannot continue."""
