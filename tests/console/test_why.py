@@ -95,8 +95,23 @@ def test_a_quiet_night() -> None:
     assert render(NIGHT[:1], "", clock) == ["The cluster's groups changed no holder that this node knows of."]
 
 
+def test_what_several_nodes_say_at_once_is_one_line() -> None:
+    said = [
+        record(1000 + number, node, "warning", "silent", f"n5 fell silent, {number}", {"node": "n5"})
+        for number, node in enumerate(("n2", "n1", "n3", "n2"))
+    ]
+    other = record(1002, "n1", "warning", "silent", "n4 fell silent", {"node": "n4"})
+    later = record(9000, "n1", "warning", "silent", "n5 fell silent again", {"node": "n5"})
+    assert render([*said[:2], other, *said[2:], later], "", clock)[2:] == [
+        "03:12:01.000  n2, n1, n3: n5 fell silent, 0",
+        "03:12:01.002  n1: n4 fell silent",
+        "03:12:09.000  n1: n5 fell silent again",
+    ]
+
+
 def test_many_records_are_cut_from_the_front() -> None:
-    lines = render(NIGHT * 30, "", clock)
+    nights = [{**entry, "at_ms": entry["at_ms"] + 100_000 * night} for night in range(30) for entry in NIGHT]
+    lines = render(nights, "", clock)
     assert lines[1] == "(90 older records are left out; --json has them all.)"
     assert lines[-1].endswith("after the release")
 

@@ -19,6 +19,7 @@ from zcluster.errors import ControlSocketError
 SCHEMA = "zcluster.why/1"
 SHOWN_RECORDS = 60
 TELLING_LEVELS = ("notice", "warning", "alarm")
+TOGETHER_MS = 1000
 CHANGE_CODE = "takeover"
 
 Facts = Mapping[str, Any]
@@ -47,7 +48,7 @@ def local_clock(at_ms: int) -> str:
 
 def render(records: Sequence[Mapping[str, Any]], group: str, clock: Clock = local_clock) -> list[str]:
     """The story, oldest first; changes of holder in full, other things that matter in a line each."""
-    telling = [record for record in records if record["level"] in TELLING_LEVELS]
+    telling = _together([record for record in records if record["level"] in TELLING_LEVELS])
     changes = sum(1 for record in telling if record["code"] == CHANGE_CODE)
     subject = f"Group {group}" if group else "The cluster's groups"
     if not changes:
@@ -66,6 +67,26 @@ def render(records: Sequence[Mapping[str, Any]], group: str, clock: Clock = loca
         lines.extend(_change(record, clock) if is_change else _line(record, clock))
         was_change = is_change
     return lines
+
+
+def _together(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Several nodes see the same peer fall silent, or found the same cluster: that is one thing, said by all."""
+    found: list[dict[str, Any]] = []
+    for record in records:
+        same = next((one for one in reversed(found) if _is_same(one, record)), None)
+        if same is None:
+            found.append(dict(record))
+        elif record["node"] not in same["node"].split(", "):
+            same["node"] += f", {record['node']}"
+    return list(found)
+
+
+def _is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    if one["code"] != other["code"] or abs(one["at_ms"] - other["at_ms"]) > TOGETHER_MS:
+        return False
+    if other["code"] == "silent":
+        return bool(one["facts"].get("node") == other["facts"].get("node"))
+    return bool(other["code"] != CHANGE_CODE and one["text"] == other["text"])
 
 
 def _line(record: Mapping[str, Any], clock: Clock) -> list[str]:
