@@ -1,6 +1,16 @@
 from __future__ import annotations
 
-from zcluster.supervisor.peers import FORGET_AFTER_MS, LARGEST_PEERS, LIVING_MS, Peers
+from itertools import pairwise
+
+from zcluster.supervisor.peers import (
+    BUS_SILENCE_MS,
+    FORGET_AFTER_MS,
+    LARGEST_PEERS,
+    LIVING_MS,
+    LONGEST_BUS_PATIENCE_MS,
+    MULTICAST_LATELY_BEATS,
+    Peers,
+)
 
 BEAT_MS = 20
 
@@ -48,3 +58,43 @@ def test_peers_are_bounded() -> None:
     for number in range(LARGEST_PEERS + 5):
         peers.heard(f"n{number}", "hb1", f"10.1.{number // 250}.{number % 250}", True, 0)
     assert len(peers.addresses("hb1")) == LARGEST_PEERS
+
+
+def test_when_a_switch_begins_to_drop_multicast_unicast_takes_over_both_ways() -> None:
+    """IGMP snooping without a querier: multicast works, and minutes later it does not."""
+    nodes = {"n1": Peers(BEAT_MS), "n2": Peers(BEAT_MS)}
+    dropped_ms = 300_000
+    silences: list[int] = []
+    heard_ms = dict.fromkeys(nodes, 0)
+    for sequence in range(1, (dropped_ms + 5000) // BEAT_MS):
+        now_ms = sequence * BEAT_MS
+        for sender, receiver in (("n1", "n2"), ("n2", "n1")):
+            is_multicast = now_ms < dropped_ms
+            has_unicast = bool(nodes[sender].unicast("ring1", sequence, now_ms))
+            if is_multicast or has_unicast:
+                silences.append(now_ms - heard_ms[receiver])
+                heard_ms[receiver] = now_ms
+                nodes[receiver].heard(sender, "ring1", f"10.1.0.{sender[1]}", is_multicast, now_ms)
+    assert max(silences) <= (MULTICAST_LATELY_BEATS + 2) * BEAT_MS
+    assert silences[-100:] == [BEAT_MS] * 100, "every beat, for good"
+
+
+def test_a_bus_that_stays_silent_beside_datagrams_is_begun_anew_with_patience() -> None:
+    peers = Peers(BEAT_MS)
+    tries = []
+    for now_ms in range(0, 60_000, 500):
+        peers.heard("n2", "hb1", "10.1.0.2", True, now_ms)
+        if peers.deaf_on_bus(now_ms):
+            tries.append(now_ms)
+    gaps = [later - earlier for earlier, later in pairwise(tries)]
+    assert tries[0] == BUS_SILENCE_MS + 500
+    assert gaps[0] == 2 * BUS_SILENCE_MS + 500
+    assert max(gaps) == LONGEST_BUS_PATIENCE_MS + 500
+    peers.heard_on_bus("n2", "hb1", 60_000)
+    peers.heard("n2", "hb1", "10.1.0.2", True, 60_000)
+    assert peers.deaf_on_bus(60_000) == []
+    peers.heard("n2", "hb1", "10.1.0.2", True, 60_001 + BUS_SILENCE_MS)
+    assert peers.deaf_on_bus(60_001 + BUS_SILENCE_MS) == [("hb1", "10.1.0.2")], (
+        "and soon, once it had been heard"
+    )
+    assert peers.deaf_on_bus(90_000) == [], "a peer that is silent everywhere is not asked for its bus"

@@ -14,19 +14,22 @@ LARGEST_PEERS = 256
 UNICAST_EVERY_BEATS = 10
 MULTICAST_LATELY_BEATS = 6
 LIVING_MS = 2000
-BUS_SILENCE_MS = 8000
+BUS_SILENCE_MS = 2000
+LONGEST_BUS_PATIENCE_MS = 16_000
 FORGET_AFTER_MS = 600_000
 
 
 class _Way:
     """One peer on one link."""
 
-    __slots__ = ("address", "heard_ms", "multicast_ms")
+    __slots__ = ("address", "bus_patience_ms", "bus_since_ms", "heard_ms", "multicast_ms")
 
     def __init__(self, address: str, now_ms: int) -> None:
         self.address = address
         self.heard_ms = now_ms
         self.multicast_ms = 0
+        self.bus_since_ms = now_ms
+        self.bus_patience_ms = BUS_SILENCE_MS
 
 
 class Peers:
@@ -74,14 +77,22 @@ class Peers:
         )
 
     def deaf_on_bus(self, now_ms: int) -> list[tuple[LinkName, str]]:
-        """The (link, address) pairs heard by datagrams now, and for long not over the bus."""
-        return [
-            (link, way.address)
-            for link, ways in self._ways.items()
-            for node, way in ways.items()
-            if now_ms - way.heard_ms < LIVING_MS
-            and now_ms - self._bus_ms.get((node, link), 0) > BUS_SILENCE_MS
-        ]
+        """The (link, address) pairs heard by datagrams now, and for long not over the bus, to begin anew with.
+
+        libzmq gives an endpoint up for good after something malformed. A handshake takes its time on a busy
+        host, so each further try waits twice as long, until the bus is heard again.
+        """
+        deaf = []
+        for link, ways in self._ways.items():
+            for node, way in ways.items():
+                bus_ms = self._bus_ms.get((node, link), 0)
+                if bus_ms > way.bus_since_ms:
+                    way.bus_since_ms, way.bus_patience_ms = bus_ms, BUS_SILENCE_MS
+                elif now_ms - way.heard_ms < LIVING_MS and now_ms - way.bus_since_ms > way.bus_patience_ms:
+                    way.bus_since_ms = now_ms
+                    way.bus_patience_ms = min(2 * way.bus_patience_ms, LONGEST_BUS_PATIENCE_MS)
+                    deaf.append((link, way.address))
+        return deaf
 
     def unicast(self, link: LinkName, sequence: int, now_ms: int) -> list[str]:
         """The addresses that should get this beat by unicast on that link."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from zcluster.config.configuration import Configuration
 from zcluster.config.identity import Identity, LocalLink
+from zcluster.supervisor.discovery import Listed
 from zcluster.supervisor.perform import GroupPlace, ReferencePlace
 from zcluster.supervisor.sightings import Address, canary_of
 from zcluster.supervisor.status import LinkFacts
@@ -26,6 +27,15 @@ def link_place(local: LocalLink) -> Place:
         beacon_port=link.beacon_port,
         bus_port=link.bus_port,
         ttl=link.ttl,
+    )
+
+
+def listed_links(identity: Identity) -> tuple[Listed, ...]:
+    """The links without multicast, and whom to ask there."""
+    return tuple(
+        Listed(local.link.name, local.link.network, local.address, local.link.peers)
+        for local in identity.links
+        if local.link.peers
     )
 
 

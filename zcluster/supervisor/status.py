@@ -13,9 +13,9 @@
     state, version, incarnation, up_ms, expected_nodes
     groups[]            name, addresses, holder ("" for nobody), counter (its epoch's, null without holder),
                         since_ms (how long, null where unknown), phase (of our own tenure, or "")
-    nodes[]             name, is_self, is_heard, is_voter, is_witness, state, position (1: primary slave; null), holds[],
-                        unready[] (reasons), heard_ms (how long ago; null for never), hears_us, generation,
-                        version, links[]: name, is_heard, heard_ms, loss_per_mille
+    nodes[]             name, is_self, is_heard, is_voter, is_witness, state, position (1: primary slave; null),
+                        holds[], unready[] (reasons), heard_ms (how long ago; null for never), hears_us,
+                        generation, version, links[]: name, is_heard, heard_ms, loss_per_mille
     links[]             of this host: name, is_up, interface, address, is_service
     slaves[]            names in their order
     warnings[]          level ("notice": worth knowing, nothing is wrong; "warning", "alarm"), text

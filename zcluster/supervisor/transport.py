@@ -31,7 +31,7 @@ from zcluster.wire.reader import BeatReader
 BATCH_DATAGRAMS = 64
 BATCH_MESSAGES = 64
 RETRY_MS = (200, 500, 1000, 2000)
-SWEEP_MS = 10_000
+SWEEP_MS = 1000
 BUS_REVIEW_BEATS = 4
 
 
@@ -59,6 +59,7 @@ class _Line:
     failures: int = 0
     retry_ms: int | None = 0
     problem: str = ""
+    listed: tuple[str, ...] = ()
 
 
 class Transport:
@@ -127,8 +128,11 @@ class Transport:
             try:
                 if line.place.multicast and not line.beacon.send(datagram):
                     self.counts["send_queue_full"] += 1
-                for address in self._peers.unicast(name, beat.sequence, now_ms):
+                for address in line.listed:
                     line.beacon.send_to(datagram, address)
+                for address in self._peers.unicast(name, beat.sequence, now_ms):
+                    if address not in line.listed:
+                        line.beacon.send_to(datagram, address)
             except KernelRefused as problem:
                 self._break(line, str(problem), now_ms)
         self._bus.publish(self._topic, datagram, self._bus_link(beat, now_ms))
@@ -210,6 +214,27 @@ class Transport:
         self._newest[node, link] = event.sequence
         return True
 
+    def listed(self, link: LinkName, addresses: tuple[str, ...]) -> None:
+        """Whom the file names on a link without multicast: every beat goes there, heard or not."""
+        line = self._lines[link]
+        before, line.listed = line.listed, addresses
+        if not line.has_bus:
+            return
+        known = self._peers.addresses(link)
+        for address in before:
+            if address not in addresses and address not in known:
+                self._at_bus(line, partial(self._bus.disconnect, link, address, line.place.bus_port))
+        for address in addresses:
+            if address not in before:  # where UDP is filtered, the bus finds it all the same
+                self._at_bus(line, partial(self._bus.connect, link, address, line.place.bus_port))
+
+    def _at_bus(self, line: _Line, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except KernelRefused:
+            self.counts["bus_connects_refused"] += 1
+        self._stirred[line.place.link] = None
+
     # ---- the bus
 
     def _connect(self, line: _Line, address: str, replaced: str) -> None:
@@ -272,20 +297,15 @@ class Transport:
 
     def _sweep(self, now_ms: int) -> None:
         """Let go of peers long gone, and connect anew where the bus stays silent beside datagrams."""
-        gone = self._peers.forget_silent(now_ms)
-        deaf = self._peers.deaf_on_bus(now_ms)
-        for name, address in (*gone, *deaf):
+        for name, address in self._peers.forget_silent(now_ms):
             line = self._lines[name]
-            if not line.has_bus:
-                continue
-            try:
-                self._bus.disconnect(name, address, line.place.bus_port)
-                if (name, address) in deaf:
-                    self.counts["bus_reconnects"] += 1
-                    self._bus.connect(name, address, line.place.bus_port)
-            except KernelRefused:
-                self.counts["bus_connects_refused"] += 1
-            self._stirred[name] = None
+            if line.has_bus and address not in line.listed:
+                self._at_bus(line, partial(self._bus.disconnect, name, address, line.place.bus_port))
+        for name, address in self._peers.deaf_on_bus(now_ms):
+            line = self._lines[name]
+            if line.has_bus:
+                self.counts["bus_reconnects"] += 1
+                self._at_bus(line, partial(self._bus.reconnect, name, address, line.place.bus_port))
 
     def _open(self, line: _Line, now_ms: int) -> None:
         """Begin to open what is closed. The bus stands on an address, not on an interface: it outlives both."""
@@ -296,7 +316,7 @@ class Transport:
                 self._bus.open_link(place.link, place.address, place.bus_port)
                 line.has_bus = True
                 self._watch_bus()
-                for address in self._peers.addresses(place.link):
+                for address in dict.fromkeys((*self._peers.addresses(place.link), *line.listed)):
                     self._bus.connect(place.link, address, place.bus_port)
         except KernelRefused as problem:
             self._opened(line, None, str(problem))
