@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from zcluster.adapters.durable import DurableFile, decode, encode
-from zcluster.control.document import Document, Durable
+from zcluster.control.document import Document, Durable, Handover, Held, LongGrant
 from zcluster.errors import StateFileError
 
 names = some.text(max_size=8)
@@ -21,6 +22,11 @@ durables = some.builds(
     names,
     some.lists(names, max_size=5).map(tuple),
     some.none() | documents,
+)
+LEAVING = Durable(
+    incarnation=7,
+    long_grants=(LongGrant("blue", 3, "n1", 7),),
+    handover=Handover(7, 123_456, (Held("blue", 3), Held("green", 5))),
 )
 FULL = Durable(7, 3000, "abc", ("n1", "n2", "n3"), Document("abc", 2, ("n1", "n2", "n3")))
 
@@ -76,3 +82,15 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StateFileError, match=r"file/durable\.json"):
         DurableFile(tmp_path / "file").store(FULL)
+
+
+def test_a_handover_is_read_back_in_the_same_boot_only(tmp_path: Path) -> None:
+    DurableFile(tmp_path).store(LEAVING)
+    assert DurableFile(tmp_path).load() == (LEAVING, "")
+    without = replace(LEAVING, handover=None)
+    assert DurableFile(tmp_path, "00000000-0000-0000-0000-000000000001").load() == (without, "")
+
+
+def test_where_the_kernel_tells_no_boot_no_handover_is_believed(tmp_path: Path) -> None:
+    DurableFile(tmp_path, "").store(LEAVING)
+    assert DurableFile(tmp_path, "").load().durable.handover is None

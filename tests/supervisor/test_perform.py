@@ -5,10 +5,12 @@ from ipaddress import ip_address
 
 import pytest
 
+from zcluster.adapters.addresses import VALID_S
 from zcluster.adapters.gate import GateLost as RulesLost
 from zcluster.control import actions, events
 from zcluster.control.document import Durable
 from zcluster.control.events import Event
+from zcluster.control.lease import long_slot_of
 from zcluster.control.messages import Beat
 from zcluster.errors import KernelRefused, StateFileError
 from zcluster.supervisor.perform import (
@@ -61,8 +63,8 @@ class World:
     def close(self, addresses: Sequence[Address]) -> None:
         self.note("close", *addresses)
 
-    def add(self, interface: str, address: Address) -> None:
-        self.note("add", interface, address)
+    def add(self, interface: str, address: Address, valid_s: int = VALID_S) -> None:
+        self.note("add", interface, address, *(() if valid_s == VALID_S else (f"for {valid_s} s",)))
 
     def remove(self, interface: str, address: Address) -> None:
         self.note("remove", interface, address)
@@ -325,3 +327,71 @@ def test_the_rest_goes_to_its_door(world: World, performer: Performer) -> None:
     assert not performer.is_over
     performer.perform(actions.Exit(), 1000)
     assert performer.is_over
+
+
+def test_a_planned_restart_ends_without_touching_anything(world: World, performer: Performer) -> None:
+    opened(world, performer)
+    performer.perform(actions.ArmGate(long_slot_of(8), ("blue",), 2800), 1000)
+    performer.perform(actions.PointGate("blue", long_slot_of(8)), 1000)
+    performer.perform(actions.RenewAddresses("blue", 2800), 1000)
+    world.work()
+    assert world.take()[-2:] == ["add lan0 10.20.0.10 for 3 s", "add lan0 fd20::10 for 3 s"]
+    performer.perform(actions.Exit(keeps_open=True), 1010)
+    assert performer.is_over
+    assert performer.keeps_open
+    assert world.take() == []
+    assert world.work() == []
+
+
+def test_an_ordinary_end_keeps_nothing_open(performer: Performer) -> None:
+    performer.perform(actions.Exit(), 1010)
+    assert performer.is_over
+    assert not performer.keeps_open
+
+
+def test_a_long_renewal_does_not_wait_behind_a_usual_one(world: World, performer: Performer) -> None:
+    performer.perform(actions.RenewAddresses("green"), 1000)
+    performer.perform(actions.RenewAddresses("green", 2800), 1000)
+    assert world.work() == []
+    assert world.take() == ["add lan0 10.20.0.11", "add lan0 10.20.0.11 for 3 s"]
+
+
+def test_a_gate_that_cannot_be_shortened_is_closed_before_the_next_beat(
+    world: World, performer: Performer
+) -> None:
+    opened(world, performer)
+    performer.perform(actions.PointGate("blue", long_slot_of(8)), 1000)
+    world.refused = {"point 9": KernelRefused("no memory")}
+    world.take()
+    performer.perform(actions.PointGate("blue", 9), 1000)
+    assert world.take() == ["point 9 10.20.0.10 fd20::10", "install 3 lan0"]
+    performer.perform(actions.PointGate("blue", 9), 1000)
+    assert world.take() == ["point 9 10.20.0.10 fd20::10"], "from a usual element there is no hurry"
+
+
+def test_a_gate_that_can_be_neither_shortened_nor_closed_ends_the_process(
+    world: World, performer: Performer
+) -> None:
+    assert performer.take_over(("blue",), LEASE_MS)
+    world.refused = {"point": KernelRefused("no memory"), "install": KernelRefused("no memory")}
+    with pytest.raises(KernelRefused):
+        performer.perform(actions.PointGate("blue", 0), 1000)
+
+
+def test_the_next_life_arms_slot_0_and_goes_on_announcing(world: World, performer: Performer) -> None:
+    assert performer.take_over(("blue",), LEASE_MS)
+    performer.perform(actions.PointGate("blue", 0), 1010)
+    assert world.take() == ["arm 0 10.20.0.10 fd20::10", "point 0 10.20.0.10 fd20::10"]
+    world.now_ms = 1100
+    assert performer.deadline() == 1100
+    performer.run(1100)
+    assert world.take() == OPENING[3:]
+
+
+def test_what_cannot_be_taken_over_is_closed_as_after_a_crash(world: World, performer: Performer) -> None:
+    world.refused = {"arm 0": KernelRefused("no memory")}
+    assert not performer.take_over(("blue",), LEASE_MS)
+    performer.abandon(("blue",))
+    world.work()
+    assert world.take()[1:] == ["install 3 lan0", "remove lan0 10.20.0.10", "remove lan0 fd20::10"]
+    assert performer.deadline() is None

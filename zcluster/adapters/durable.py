@@ -4,6 +4,8 @@ What must hold: after `store` returned, a power cut leaves the new value; before
 never a mixture (write beside, fsync, rename, fsync the directory). A file that cannot be read back is moved
 aside and named, so that a damaged disk becomes an alarm and not a daemon that will not start: the node then
 starts as if it had never voted, which is safe because it abstains after every start.
+A handover speaks of the kernel's rules and of the monotonic clock, so it is kept with the id of the boot in
+which it was written, and one of another boot is not read back.
 Calls block on the disk; the supervisor makes them in its side thread.
 """
 
@@ -23,6 +25,7 @@ from zcluster.errors import StateFileError
 SCHEMA = "zcluster.durable/1"
 FILE_NAME = "durable.json"
 LARGEST_FILE_BYTES = 1 << 20
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Loaded(NamedTuple):
@@ -35,8 +38,9 @@ class Loaded(NamedTuple):
 class DurableFile:
     """The durable file of one node, in the directory `state_dir` (made on the first store)."""
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, boot_id: str | None = None) -> None:
         self.path = state_dir / FILE_NAME
+        self._boot_id = present_boot() if boot_id is None else boot_id
 
     def load(self) -> Loaded:
         """Read the last stored value; nothing stored yet is an empty one.
@@ -51,7 +55,7 @@ class DurableFile:
         except OSError as error:
             raise StateFileError(f"{self.path}: {error.strerror}; mend the file's permissions") from error
         try:
-            return Loaded(decode(raw), "")
+            return Loaded(decode(raw, self._boot_id), "")
         except ValueError as error:
             return Loaded(Durable(), self._move_aside(str(error)))
 
@@ -71,7 +75,7 @@ class DurableFile:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with beside.open("wb") as file:
-                file.write(encode(durable))
+                file.write(encode(durable, self._boot_id))
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(self.path)
@@ -88,7 +92,15 @@ def _sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def encode(durable: Durable) -> bytes:
+def present_boot() -> str:
+    """The kernel's id of the present boot (random(4)); "" where it tells none, which is no boot's id."""
+    try:
+        return BOOT_ID.read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+def encode(durable: Durable, boot_id: str = "") -> bytes:
     """One JSON object and a newline: {"schema", "body", "crc32" of the body's canonical JSON}."""
     body = {
         "incarnation": durable.incarnation,
@@ -101,6 +113,7 @@ def encode(durable: Durable) -> bytes:
         "is_amnesiac": durable.is_amnesiac,
         "long_grants": durable.long_grants,
         "handover": durable.handover,
+        "boot_id": boot_id if durable.handover is not None else "",
     }
     return (
         json.dumps({"schema": SCHEMA, "body": body, "crc32": _checksum(body)}, indent=1).encode("utf-8")
@@ -112,8 +125,11 @@ def _checksum(body: object) -> int:
     return zlib.crc32(json.dumps(body, sort_keys=True, separators=(",", ":")).encode("utf-8"))
 
 
-def decode(raw: bytes) -> Durable:
-    """The inverse of `encode`; unknown fields are ignored. Raises ValueError with the reason."""
+def decode(raw: bytes, boot_id: str = "") -> Durable:
+    """The inverse of `encode`, without a handover of another boot than `boot_id`; unknown fields are ignored.
+
+    Raises ValueError with the reason.
+    """
     if len(raw) > LARGEST_FILE_BYTES:
         raise ValueError("far too large")
     try:
@@ -135,7 +151,7 @@ def decode(raw: bytes) -> Durable:
         acceptor_from=_count(body, "acceptor_from"),
         is_amnesiac=body.get("is_amnesiac", False) is True,
         long_grants=tuple(_long_grant(grant) for grant in _row(body.get("long_grants", []))),
-        handover=_handover(body.get("handover")),
+        handover=_handover(body.get("handover")) if boot_id and body.get("boot_id") == boot_id else None,
     )
 
 

@@ -16,6 +16,7 @@ FAULT_NAMES = (
     "stop-daemon",
     "isolate",
     "pause-host",
+    "restart-daemon",
     "switchover",
     "power-all",
 )

@@ -11,9 +11,13 @@ from abc import ABC, abstractmethod
 from random import Random
 from typing import ClassVar
 
+from zcluster.errors import LabError
 from zcluster.lab.laboratory import Laboratory
 from zcluster.lab.plan import CLUSTER_NETWORKS, Network
+from zcluster.supervisor.daemon import EXIT_RESTART
 
+_ENDS_WITHIN_S = 2.0
+_SERVICE_MANAGER_S = 0.1  # systemd waits as long before it starts a unit again (RestartSec)
 _NEVER_RETURN = 2
 _DARK_S = (0.2, 0.6)
 _RETURN_DELAY_S = (0.0, 0.5)
@@ -118,6 +122,27 @@ class KillDaemon(Fault):
     def heal(self) -> None:
         """Start it again, as the service manager would."""
         self.lab.start_daemon(self.holder)
+
+
+class RestartDaemon(Fault):
+    """No fault at all: an operator, or a package upgrade, restarts the daemon on purpose."""
+
+    name = "restart-daemon"
+    story = "its daemon is restarted on purpose; nothing may move, nothing be missed"
+    moves = False
+
+    def inject(self) -> None:
+        """Ask for it, wait for the daemon's end, and start the next one as the service manager would."""
+        daemon = self.lab.daemon_of(self.holder)
+        self.lab.restart_daemon(self.holder)
+        status = daemon.wait(_ENDS_WITHIN_S)
+        if status != EXIT_RESTART:
+            raise LabError(f"the daemon of {self.holder} ended with {status}, not with {EXIT_RESTART}")
+        self.lab.wait(_SERVICE_MANAGER_S)
+        self.lab.start_daemon(self.holder)
+
+    def heal(self) -> None:
+        """Nothing is broken."""
 
 
 class StopDaemon(Fault):
@@ -225,6 +250,7 @@ FAULTS: dict[str, type[Fault]] = {
         CutService,
         CutLinks,
         KillDaemon,
+        RestartDaemon,
         StopDaemon,
         Isolate,
         PauseHost,

@@ -35,6 +35,7 @@ WELL_LIMIT_S = 30.0
 LOOK_EVERY_S = 0.02
 _ASK_EVERY_S = 0.1
 _ASK_LIMIT_S = 0.5
+_WISH_LIMIT_S = 15.0
 _ANSWERING_MS = 100
 _LOG_TAIL_LINES = 15
 
@@ -131,12 +132,23 @@ class Laboratory:
 
     def move(self, group: str, by: str, to: str = "") -> None:
         """Ask the daemon of `by` for a switchover. Raises LabError when it is refused."""
+        self._wish(by, {"ask": "move", "group": group, "to": to}, f"move {group}")
+
+    def restart_daemon(self, node: str) -> None:
+        """Ask a daemon to end for its next life, so that nothing moves. Raises LabError when it is refused."""
+        self._wish(node, {"ask": "restart"}, "restart")
+
+    def change_roster(self, by: str, verb: str, *names: str) -> None:
+        """Ask the daemon of `by` to change who may vote. Raises LabError when it is refused."""
+        self._wish(by, {"ask": "roster", "verb": verb, "names": list(names)}, f"{verb} {' '.join(names)}")
+
+    def _wish(self, by: str, wish: dict[str, object], words: str) -> None:
         try:
-            answer = ask(self._storage(by).run / FILE_NAME, {"ask": "move", "group": group, "to": to})
+            answer = ask(self._storage(by).run / FILE_NAME, wish, _WISH_LIMIT_S)
         except ControlSocketError as error:
-            raise LabError(f"{by} could not be asked to move {group}: {error}") from error
+            raise LabError(f"{by} could not be asked to {words}: {error}") from error
         if answer.get("ok") is not True:
-            raise LabError(f"{by} refused to move {group}: {answer.get('text') or answer.get('error')}")
+            raise LabError(f"{by} refused to {words}: {answer.get('text') or answer.get('error')}")
 
     # Waiting
 

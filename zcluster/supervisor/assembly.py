@@ -1,8 +1,9 @@
 """One running node put together: adapters, core, loop.
 
 What must hold: the order. The gate stands closed and a predecessor's addresses are gone before a socket for
-beats is opened; what may be refused is asked for early; everything is given back in reverse order. Nothing
-here decides; it is the only place that knows every part.
+beats is opened, except for what a planned restart left open (succession.py); what may be refused is asked for
+early; everything is given back in reverse order. Nothing here decides; it is the only place that knows every
+part.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import Protocol
 
 from zcluster.adapters import realtime
 from zcluster.adapters.addresses import Addresses, prepare_host
@@ -26,7 +28,7 @@ from zcluster.adapters.links import Links, macs
 from zcluster.adapters.neighbours import Neighbours
 from zcluster.config.configuration import Configuration
 from zcluster.config.identity import Identity, LocalAddress, identify
-from zcluster.control.actions import Tell
+from zcluster.control.actions import AnswerMove, Tell
 from zcluster.control.events import Event
 from zcluster.control.node import Node
 from zcluster.control.view import view
@@ -47,9 +49,10 @@ from zcluster.supervisor.service_manager import ServiceManager
 from zcluster.supervisor.settings import settings_of
 from zcluster.supervisor.side_thread import SideThread
 from zcluster.supervisor.sightings import Sightings
-from zcluster.supervisor.signals import StopSignals
+from zcluster.supervisor.signals import ASKED_BY_SIGNAL, StopSignals
 from zcluster.supervisor.status import Surroundings, status_of
 from zcluster.supervisor.story import LARGEST_RECORDS, Story
+from zcluster.supervisor.succession import Succession
 from zcluster.supervisor.transport import Transport
 from zcluster.wire.beacon import Envelope
 from zcluster.wire.codec import BeatEncoder
@@ -77,15 +80,25 @@ class Ground:
     addresses: Addresses
     gate: Gate
     neighbours: Neighbours
+    succession: Succession
     notices: tuple[str, ...]
 
 
 @contextmanager
-def assemble(configuration: Configuration, secret: bytes, node_name: str | None) -> Iterator[Loop]:
+def assemble(configuration: Configuration, secret: bytes, node_name: str | None) -> Iterator[Running]:
     """Everything up to the first turn; closed behind the last. Raises ZclusterError for what is refused."""
     with ExitStack() as stack:
         ground = _ground(configuration, node_name, stack)
-        yield _Assembly(configuration, ground, derive(secret), stack).loop
+        yield _Assembly(configuration, ground, derive(secret), stack)
+
+
+class Running(Protocol):
+    """A node ready to run. `keeps_open` after the loop's end: what it holds stays open for the next life."""
+
+    loop: Loop
+
+    @property
+    def keeps_open(self) -> bool: ...
 
 
 def _ground(configuration: Configuration, node_name: str | None, stack: ExitStack) -> Ground:
@@ -103,8 +116,10 @@ def _ground(configuration: Configuration, node_name: str | None, stack: ExitStac
 
     gate = Gate()
     stack.callback(gate.shut)
-    gate.install(managed, interfaces)
-    for left in addresses.sweep(managed):
+    succession = Succession(
+        DurableFile(configuration.state_dir), identity.node, configuration.timing, wall_ms(), monotonic_ms
+    )
+    for left in succession.stand(gate, addresses, groups, interfaces):
         notices.append(f"{left.address} was left on {left.interface} by a predecessor, and taken away")
     notices.extend(f"interface {name} does not exist; it is gated when it comes" for name in gate.missing)
     if not gate.egress_supported:
@@ -130,6 +145,7 @@ def _ground(configuration: Configuration, node_name: str | None, stack: ExitStac
         addresses,
         gate,
         neighbours,
+        succession,
         tuple(notices),
     )
 
@@ -147,9 +163,8 @@ class _Assembly:
         self._version = _version()
         self._started_ms = monotonic_ms()
 
-        durable_file = DurableFile(configuration.state_dir)
-        durable, damage = durable_file.load()
-        self._incarnation = max(durable.incarnation + 1, wall_ms())
+        succession = ground.succession
+        self._incarnation = succession.incarnation
         self._journal = Journal(configuration.state_dir)
         self._disk = SideThread("zcluster-disk", SIDE_PRIORITY)
         self._kernel = SideThread("zcluster-kernel", SIDE_PRIORITY)
@@ -204,11 +219,11 @@ class _Assembly:
                 addresses=ground.addresses,
                 neighbours=ground.neighbours,
                 send_beat=self._transport.send,
-                store=durable_file.store,
+                store=succession.file.store,
                 submit_disk=self._disk.submit,
                 submit_kernel=self._kernel.submit,
                 tell=self._chronicle.tell,
-                answer_move=self._questions.answer_move,
+                answer_move=self._answer,
             ),
             ground.groups,
             ground.references,
@@ -219,6 +234,7 @@ class _Assembly:
         stack.callback(signals.close)
         self._notices = [*ground.notices, *realtime.prepare().refusals]
         sys.setswitchinterval(SWITCH_INTERVAL_S)
+        durable, now_ms = succession.begin(self._performer)
         self._node = Node(
             self._name,
             self._settings,
@@ -226,7 +242,7 @@ class _Assembly:
             self._incarnation,
             ground.own_macs,
             self._interfaces.carriers(),
-            monotonic_ms(),
+            now_ms,
             self._version,
         )
         self._life = Life(ServiceManager(), self._one_line, lambda: signals.is_stopping)
@@ -247,7 +263,8 @@ class _Assembly:
         self.loop.watch(self._control.fileno(), self._questions.receive)
         self.loop.watch(ground.links.fileno(), self._receive_links)
         self.loop.watch(ground.neighbours.fileno(), self._receive_sightings)
-        self._tell_start(damage)
+        self._notices += succession.notices
+        self._tell_start(succession.damage)
         self._transport.attach(self.loop, monotonic_ms(), self._chronicle.hear)
 
     # ---- intakes
@@ -265,7 +282,17 @@ class _Assembly:
                 found.append(event)
         return found
 
+    @property
+    def keeps_open(self) -> bool:
+        """Whether this life ended for a planned restart."""
+        return self._performer.keeps_open
+
     # ---- words
+
+    def _answer(self, answer: AnswerMove) -> None:
+        if answer.identity == ASKED_BY_SIGNAL and not answer.is_accepted:
+            self._chronicle.tell(Tell("warning", "restart-refused", answer.text, {}))
+        self._questions.answer_move(answer)
 
     def _tell_start(self, damage: str) -> None:
         tell = self._chronicle.tell

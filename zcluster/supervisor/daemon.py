@@ -21,6 +21,7 @@ from zcluster.supervisor.assembly import assemble
 from zcluster.supervisor.lock import take_lock
 
 EXIT_WELL = 0
+EXIT_RESTART = 75  # EX_TEMPFAIL: a planned restart; start the next life at once, nothing was closed
 EXIT_DEFECT = 70  # EX_SOFTWARE of sysexits.h
 
 
@@ -39,8 +40,9 @@ def run(
     secret = load_key(configuration.key_file)
     lock = take_lock(configuration.run_dir)
     try:
-        with assemble(configuration, secret, node_name) as loop:
-            loop.run()
+        with assemble(configuration, secret, node_name) as running:
+            running.loop.run()
+            ending = EXIT_RESTART if running.keeps_open else EXIT_WELL
     except ZclusterError:
         raise
     except Exception:
@@ -49,7 +51,7 @@ def run(
         return EXIT_DEFECT
     finally:
         lock.close()
-    return EXIT_WELL
+    return ending
 
 
 def _placed(configuration: Configuration, state_dir: Path | None, run_dir: Path | None) -> Configuration:

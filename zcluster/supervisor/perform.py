@@ -9,6 +9,8 @@ What must hold:
 - Changing an address waits for the kernel's one lock of all its networks, which any container that comes or goes
   may hold for tens of milliseconds (measured), a driver that resets for longer. So that is done beside the loop;
   the packet rules know no such lock.
+- A group whose gate points at a long element (a planned restart) either points at a usual one, or is closed, or
+  this process ends: before its next usual beat can replace the long grants.
 - An announcement goes out only while the lease that it speaks for still runs by this clock (packet sockets pass
   closed rules on kernels without an egress hook).
 """
@@ -21,11 +23,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
+from zcluster.adapters.addresses import VALID_S
 from zcluster.adapters.gate import GateLost as RulesLost
 from zcluster.control import actions, events
 from zcluster.control.actions import Action
 from zcluster.control.document import Durable
 from zcluster.control.events import Event
+from zcluster.control.lease import LONG_SLOT
 from zcluster.control.messages import Beat
 from zcluster.control.units import GroupName, LinkName
 from zcluster.errors import KernelRefused, StateFileError
@@ -70,7 +74,7 @@ class GateDoor(Protocol):
 class AddressesDoor(Protocol):
     """Addresses on interfaces (`zcluster.adapters.addresses`)."""
 
-    def add(self, interface: str, address: Address) -> None: ...
+    def add(self, interface: str, address: Address, valid_s: int = ...) -> None: ...
     def remove(self, interface: str, address: Address) -> None: ...
 
 
@@ -122,10 +126,12 @@ class Performer:
         self._slots: deque[int] = deque()
         self._lease_ends_ms: dict[GroupName, int] = {}
         self._gate_problem = ""
+        self._long: set[GroupName] = set()
         self._opening: dict[GroupName, int] = {}
         self._renewing: set[GroupName] = set()
         self._unrenewed: set[GroupName] = set()
         self.is_over = False
+        self.keeps_open = False
         self.counts: Counter[str] = Counter()
 
     # ---- the dispatcher
@@ -139,8 +145,8 @@ class Performer:
                 return self._arm(slot, groups, lease_ms, now_ms)
             case actions.PointGate(group, slot):
                 return self._point(group, slot)
-            case actions.RenewAddresses(group):
-                self._renew(self._groups[group])
+            case actions.RenewAddresses(group, lifetime_ms):
+                self._renew(self._groups[group], -(-lifetime_ms // 1000) or VALID_S)
             case actions.SendProbe(group):
                 self._probe(self._groups[group])
             case actions.AskReference():
@@ -157,9 +163,36 @@ class Performer:
                 self._doors.tell(action)
             case actions.AnswerMove():
                 self._doors.answer_move(action)
-            case actions.Exit():
+            case actions.Exit(keeps_open):
                 self.is_over = True
+                self.keeps_open = self.keeps_open or keeps_open
         return NOTHING
+
+    # ---- a planned restart
+
+    def take_over(self, groups: Sequence[GroupName], lease_ms: int) -> bool:
+        """The gate of the last life was adopted, open for these groups: arm slot 0 for one lease, for the core
+        to point at. False where the kernel did not; then `abandon`.
+        """
+        self._long.update(groups)
+        now_ms = self._clock()
+        if failures_text(self._arm(0, groups, lease_ms, now_ms)):
+            return False
+        for group in groups:
+            self._announcements.start(group, now_ms)
+        return True
+
+    def abandon(self, groups: Sequence[GroupName]) -> None:
+        """Close what cannot be taken over, as after a crash. Raises KernelRefused where it stays open."""
+        self._close_at_once()
+        for group in groups:
+            self._announcements.stop(group)
+            self._take_away(self._groups[group], self._groups[group].addresses)
+
+    def _close_at_once(self) -> None:
+        self._doors.gate.install(self._managed, self._interfaces)
+        self._long.clear()
+        self._lease_ends_ms.clear()
 
     # ---- the gate
 
@@ -173,8 +206,11 @@ class Performer:
 
     def _point(self, group: GroupName, slot: int) -> Sequence[Event]:
         found = self._at_gate(lambda: self._doors.gate.point(self._groups[group].addresses, slot))
-        if not found:
+        if not failures_text(found):
             self._lease_ends_ms[group] = self._slot_ends_ms.get(slot, 0)
+            (self._long.add if slot >= LONG_SLOT else self._long.discard)(group)
+        elif group in self._long and slot < LONG_SLOT:
+            self._close_at_once()
         return found
 
     def _at_gate(self, call: Callable[[], None]) -> Sequence[Event]:
@@ -276,8 +312,8 @@ class Performer:
         if not self._doors.submit_kernel(remove):
             self.counts["address_removal_refused"] += 1  # its lifetime ends it within two seconds
 
-    def _renew(self, group: GroupPlace) -> None:
-        if group.name in self._renewing:
+    def _renew(self, group: GroupPlace, valid_s: int) -> None:
+        if group.name in self._renewing and valid_s <= VALID_S:
             self.counts["renewals_skipped"] += 1  # the last one still waits for the kernel
             return
         self._renewing.add(group.name)
@@ -286,17 +322,17 @@ class Performer:
             problem = ""
             try:
                 for address in group.addresses:
-                    self._doors.addresses.add(group.interface, address)
+                    self._doors.addresses.add(group.interface, address, valid_s)
             except KernelRefused as refusal:
                 problem = str(refusal)
             return lambda: self._renewed(group, problem)
 
         if not self._doors.submit_kernel(renew):
-            self._renewing.remove(group.name)
+            self._renewing.discard(group.name)
             self.counts["renewals_skipped"] += 1
 
     def _renewed(self, group: GroupPlace, problem: str) -> Sequence[Event]:
-        self._renewing.remove(group.name)
+        self._renewing.discard(group.name)
         subject = f"addresses of {group.name}"
         if problem:
             self._unrenewed.add(group.name)

@@ -1,7 +1,8 @@
-"""SIGTERM and SIGINT as something the loop can read; and the bound on an orderly stop.
+"""SIGTERM, SIGINT and SIGUSR2 as something the loop can read; and the bound on an orderly stop.
 
-What must hold: a signal is a wish to stop, handed to the core as an event; the process ends within the bound
-even if nobody takes over and a disk stands still; a second signal does not wait for the bound.
+What must hold: SIGUSR2 asks for a planned restart, as `zcluster restart-daemon` does. The others are a wish to
+stop, handed to the core as an event; the process ends within the bound even if nobody takes over and a disk
+stands still; a second one does not wait for the bound.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 
-from zcluster.control.events import Event, StopAsked
+from zcluster.control.events import Event, RestartAsked, StopAsked
 
 STOP_LIMIT_MS = 2000
 STOPPING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+RESTARTING_SIGNAL = signal.SIGUSR2
+ASKED_BY_SIGNAL = "signal"  # the identity of a restart that nobody waits to be answered
 
 
 class StopSignals:
@@ -30,20 +33,24 @@ class StopSignals:
         self._reading.setblocking(False)
         self._writing.setblocking(False)
         self._wakeup_before = signal.set_wakeup_fd(self._writing.fileno(), warn_on_full_buffer=False)
-        self._before = {number: signal.signal(number, _nothing) for number in STOPPING_SIGNALS}
+        self._before = {
+            number: signal.signal(number, _nothing) for number in (*STOPPING_SIGNALS, RESTARTING_SIGNAL)
+        }
 
     def fileno(self) -> int:
         """Readable after a signal."""
         return self._reading.fileno()
 
     def receive(self) -> list[Event]:
-        """The first stopping signal becomes the event; a second ends at once."""
+        """The first stopping signal becomes the event, a second ends at once; or a restart is asked for."""
         try:
             numbers = self._reading.recv(64)
         except BlockingIOError:
             return []
         events: list[Event] = []
         for number in numbers:
+            if number == RESTARTING_SIGNAL:
+                events.append(RestartAsked(ASKED_BY_SIGNAL))
             if number not in STOPPING_SIGNALS:
                 continue
             if self._limit_ms is None:
