@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zcluster.config.keyfile import KEY_BYTES, load_key, parse_key, write_key
+from zcluster.config.keyfile import KEY_BYTES, load_key, load_service_key, parse_key, write_key
 from zcluster.errors import KeyFileError
 
 
@@ -108,3 +108,18 @@ def test_every_key_survives_its_text_form(key: bytes) -> None:
 def test_any_other_bytes_are_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_key(content)
+
+
+def test_a_service_reads_the_copy_that_it_is_handed(tmp_path: Path) -> None:
+    file, directory = tmp_path / "cluster.key", tmp_path / "credentials"
+    write_key(file)
+    assert load_service_key(file, {}) == load_key(file)
+    assert load_service_key(file, {"CREDENTIALS_DIRECTORY": str(directory)}) == load_key(file)
+    directory.mkdir()
+    copy = directory / "cluster.key"
+    write_key(copy)
+    copy.chmod(0o440)  # the group's bits are those of an access list
+    assert load_service_key(file, {"CREDENTIALS_DIRECTORY": str(directory)}) == parse_key(copy.read_bytes())
+    copy.chmod(0o444)
+    with pytest.raises(KeyFileError, match="others than its owner"):
+        load_service_key(file, {"CREDENTIALS_DIRECTORY": str(directory)})

@@ -42,7 +42,7 @@ _HEAD = struct.Struct("=BBBBi")  # family, prefix length, flags, scope, interfac
 _LIFETIME = struct.Struct("=IIII")  # preferred, valid, created, updated
 _NOT_THERE = (errno.EADDRNOTAVAIL, errno.ENODEV)
 
-_SYSCTLS = (
+HOST_SETTINGS = (
     ("net/ipv4/conf/all/arp_ignore", "1"),  # answer only on the interface that has the address
     ("net/ipv4/conf/all/arp_announce", "2"),  # never name a floating address as the sender of a question
     ("net/ipv4/conf/all/promote_secondaries", "1"),  # losing one address of a subnet keeps the others
@@ -119,7 +119,7 @@ class Addresses:
 def prepare_host(root: Path = Path("/proc/sys")) -> list[str]:
     """Set what the kernel must do about floating addresses; one sentence for each setting it refused."""
     refused = []
-    for name, wanted in _SYSCTLS:
+    for name, wanted in HOST_SETTINGS:
         path = root / name
         try:
             if path.read_text().strip() != wanted:

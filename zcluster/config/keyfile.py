@@ -11,6 +11,7 @@ import binascii
 import os
 import secrets
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from zcluster.errors import KeyFileError
@@ -19,11 +20,16 @@ KEY_PREFIX = "zck1:"
 KEY_BYTES = 32
 KEY_FILE_LIMIT_BYTES = 4096
 OTHERS_MASK = 0o077
+# The group's bits of a credential are the mask of an access list that names the service's user.
+CREDENTIAL_MASK = 0o007
 
 
 def load_key(path: Path) -> bytes:
     """The 32 secret bytes of a key file; KeyFileError, with a mend, when it is missing, exposed or no key."""
-    content = _read_private(path)
+    return _parsed(path, _read_private(path))
+
+
+def _parsed(path: Path, content: bytes) -> bytes:
     try:
         return parse_key(content)
     except ValueError as error:
@@ -31,6 +37,18 @@ def load_key(path: Path) -> bytes:
             f"{path}: this is not a cluster key: {error}; copy the file again from a host where it works, "
             f"or make a new one for all hosts with `zcluster keygen {path} --force`"
         ) from None
+
+
+def load_service_key(path: Path, environment: Mapping[str, str] = os.environ) -> bytes:
+    """The key as the service manager hands it to an unprivileged daemon, else that of the file; KeyFileError.
+
+    LoadCredential= (systemd.exec(5)) puts a copy under the file's name into a directory of this service alone.
+    """
+    directory = environment.get("CREDENTIALS_DIRECTORY", "")
+    credential = Path(directory) / path.name
+    if not directory or not credential.exists():
+        return load_key(path)
+    return _parsed(credential, _read_private(credential, CREDENTIAL_MASK))
 
 
 def parse_key(content: bytes) -> bytes:
@@ -74,7 +92,7 @@ def write_key(path: Path, *, replace: bool = False) -> None:
         raise KeyFileError(f"{path}: the key cannot be written: {error.strerror}") from error
 
 
-def _read_private(path: Path) -> bytes:
+def _read_private(path: Path, others_mask: int = OTHERS_MASK) -> bytes:
     """The content of a plain file that only its owner can use; what was judged is what is read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -89,7 +107,7 @@ def _read_private(path: Path) -> bytes:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise KeyFileError(f"{path}: the cluster key must be a plain file; name one in key-file")
-        _refuse_exposed(path, stat.S_IMODE(facts.st_mode))
+        _refuse_exposed(path, stat.S_IMODE(facts.st_mode), others_mask)
         return os.read(descriptor, KEY_FILE_LIMIT_BYTES)
     finally:
         os.close(descriptor)
@@ -104,8 +122,8 @@ def _write_private(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def _refuse_exposed(path: Path, mode: int) -> None:
-    if mode & OTHERS_MASK:
+def _refuse_exposed(path: Path, mode: int, others_mask: int) -> None:
+    if mode & others_mask:
         raise KeyFileError(
             f"{path}: others than its owner can use this key (mode {mode:04o}); mend with `chmod 600 {path}`, "
             "and make a new key if somebody may have read it"

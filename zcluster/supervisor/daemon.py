@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from zcluster.config.configuration import Configuration
-from zcluster.config.keyfile import load_key
+from zcluster.config.keyfile import load_service_key
 from zcluster.config.load import load
 from zcluster.errors import ZclusterError
 from zcluster.supervisor.assembly import assemble
@@ -37,7 +37,7 @@ def run(
     Raises ZclusterError for what must be mended before it can run at all.
     """
     configuration = _placed(load(config), state_dir, run_dir)
-    secret = load_key(configuration.key_file)
+    secret = load_service_key(configuration.key_file)
     lock = take_lock(configuration.run_dir)
     try:
         with assemble(configuration, secret, node_name) as running:
