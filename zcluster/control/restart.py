@@ -75,6 +75,8 @@ class Restart:
         for held in handover.held:
             if held.group in s.groups:
                 self._resume_group(held, end_ms)
+        groups = list(self._holder.holds())
+        s.tell("notice", "continued", f"goes on with {', '.join(groups)}: a planned restart", groups=groups)
 
     def _resume_group(self, held: Held, end_ms: int) -> None:
         s = self._s
@@ -204,7 +206,7 @@ class Restart:
         """A holder asks for long grants for all its pairs, just renewed. True once they are on disk."""
         s = self._s
         wanted = tuple(LongGrant(p.group, p.counter, peer.name, peer.incarnation) for p in peer.pairs)
-        if all(grant in s.stored.long_grants for grant in wanted):
+        if all(grant in durable.long_grants for grant in wanted for durable in s.on_disk_and_on_its_way()):
             for pair in peer.pairs:
                 s.voter.promise_long(pair.group, s.now_ms)
             return True

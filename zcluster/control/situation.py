@@ -131,6 +131,10 @@ class Situation:
         self.out.append(StoreDurable(self._store_number, durable))
         return self._store_number
 
+    def on_disk_and_on_its_way(self) -> tuple[Durable, ...]:
+        """What a crash could leave on disk: what is there, and every writing under way."""
+        return (self.stored, *self._storing.values())
+
     def is_storing(self) -> bool:
         """Whether something is on its way to the disk."""
         return bool(self._storing)

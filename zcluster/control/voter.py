@@ -30,7 +30,7 @@ class Vote(Enum):
 class Promise:
     """The grant of one group: mutable, owned by the voter."""
 
-    __slots__ = ("counter", "holder", "incarnation", "is_released", "until_ms")
+    __slots__ = ("counter", "holder", "incarnation", "is_firm", "is_released", "until_ms")
 
     def __init__(self, counter: int, holder: NodeName, incarnation: int, until_ms: int) -> None:
         self.counter = counter
@@ -38,6 +38,7 @@ class Promise:
         self.incarnation = incarnation
         self.until_ms = until_ms
         self.is_released = False
+        self.is_firm = False
 
     def binds(self, now_ms: int) -> bool:
         """Whether the voter may not give the group to somebody else yet."""
@@ -99,6 +100,8 @@ class Voter:
         if promise.until_ms <= now_ms:
             self._grants_stale_ms = now_ms
         until_ms = now_ms + self._grant_ms
+        promise.is_firm = promise.is_firm and promise.binds(now_ms)
+        keeps_longer = keeps_longer or promise.is_firm
         promise.until_ms = max(promise.until_ms, until_ms) if keeps_longer else until_ms
         return Vote.RENEWED
 
@@ -109,8 +112,13 @@ class Voter:
     def restore(
         self, group: GroupName, counter: int, holder: NodeName, incarnation: int, until_ms: int
     ) -> None:
-        """A promise of a former life that still binds, known from disk."""
-        self._promises[group] = Promise(counter, holder, incarnation, until_ms)
+        """A promise of a former life that still binds, known from disk.
+
+        It is firm: this life does not remember which beats of the holder the former one had processed, so an old
+        one could come again, and must neither shorten nor release it.
+        """
+        self._promises[group] = promise = Promise(counter, holder, incarnation, until_ms)
+        promise.is_firm = True
         self._grants_stale_ms = NEVER_MS
 
     def continue_holder(self, holder: NodeName, before: int, incarnation: int) -> None:
@@ -118,6 +126,7 @@ class Voter:
         for promise in self._promises.values():
             if promise.holder == holder and promise.incarnation == before:
                 promise.incarnation = incarnation
+                promise.is_firm = False
 
     def abstain_longer(self, until_ms: int) -> None:
         """A member without memory may have given a long grant."""
@@ -136,6 +145,7 @@ class Voter:
                 and promise.incarnation == incarnation
                 and not promise.is_released
                 and group not in listed
+                and not (promise.is_firm and promise.binds(now_ms))
             ):
                 promise.is_released = True
                 self._grants_stale_ms = now_ms
