@@ -283,3 +283,8 @@ def test_any_bytes_are_refused_with_words(content: bytes) -> None:
     reading = read_bytes(content)
     assert reading.configuration is None
     assert all(fault.wrong for fault in reading.faults)
+
+
+@pytest.mark.parametrize(("line", "is_recording"), [("", False), ('recording = "on"', True)])
+def test_a_recording_is_made_only_on_request(line: str, is_recording: bool) -> None:
+    assert accepted(GOOD.replace("= 3", "= 3\n" + line)).is_recording is is_recording

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from zcluster.control.document import Durable, Settings
-from zcluster.control.events import Event
 from zcluster.control.node import Node
 from zcluster.recording.beginning import Birth
 from zcluster.recording.segments import SegmentWriter
@@ -15,7 +14,7 @@ from zcluster.simulator.world import World
 from zcluster.supervisor.recorder import Recorder
 
 
-def at_once(errand: Callable[[], Event | None]) -> bool:
+def at_once(errand: Callable[[], None]) -> bool:
     """A side thread that is always in time."""
     errand()
     return True
@@ -29,7 +28,7 @@ class Archive:
         root: Path,
         largest_bytes: int = 1 << 20,
         kept: int = 1000,
-        submit: Callable[[Callable[[], Event | None]], bool] = at_once,
+        submit: Callable[[Callable[[], None]], bool] = at_once,
         make_node: Callable[..., Node] = Node,
     ) -> None:
         self.root = root

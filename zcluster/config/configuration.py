@@ -86,7 +86,7 @@ class Configuration:
     """The whole file. `digest` is the SHA-256 of its bytes, in hexadecimal.
 
     `witnesses`: patterns of nodes that vote and never hold. `survivor_claims`: of two voters, the one that
-    still reaches its references may go on alone.
+    still reaches its references may go on alone. `is_recording`: keep what `zcluster replay` reads.
     """
 
     name: str
@@ -105,6 +105,7 @@ class Configuration:
     survivor_claims: bool = False
     forget_after_s: int = 600
     mode: Mode = Mode.ACTIVE
+    is_recording: bool = False
     sites: tuple[Site, ...] = ()
     digest: str = ""
 

@@ -128,6 +128,7 @@ class _Reader:
             survivor_claims=cluster.survivor_claims,
             forget_after_s=cluster.forget_after_s,
             mode=Mode(cluster.mode),
+            is_recording=cluster.recording == "on",
             sites=tuple(Site(table.name, tuple(table.nodes)) for table in sites.values()),
             digest=self._digest,
         )

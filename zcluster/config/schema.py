@@ -86,6 +86,7 @@ class ClusterTable(Table):
     survivor_claims: bool = False
     forget_after_s: Annotated[int, Field(ge=LEAST_FORGET_S, le=MOST_FORGET_S)] = 600
     mode: Literal["active", "observe"] = "active"
+    recording: Literal["on", "off"] = "off"
 
 
 class TimingTable(Table):

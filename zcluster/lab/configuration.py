@@ -27,6 +27,7 @@ key-file = "{key_file}"
 state-dir = "{STATE_DIRECTORY}"
 run-dir = "{RUN_DIRECTORY}"
 several-groups-per-node = {several}
+recording = "{"on" if plan.is_recording else "off"}"
 """
     links = [_link(network) for network in Network]
     groups = [_group(group, 100 * (len(plan.groups) - number)) for number, group in enumerate(plan.groups)]

@@ -82,6 +82,7 @@ class Plan:
     client: HostPlan
     groups: tuple[GroupPlan, ...]
     preset: str
+    is_recording: bool = False
 
     @property
     def hosts(self) -> tuple[HostPlan, ...]:

@@ -119,9 +119,10 @@ def _acked(heads: tuple[Head, ...], beat: Beat) -> list[int] | None:
         return None
     acked = []
     for (peer, ack), head in zip(beat.acks.items(), heads, strict=True):
-        if (peer, ack.incarnation, ack.pairs, ack.is_long) != head:
+        incarnation, sequence, pairs, is_long = ack
+        if (peer, incarnation, pairs, is_long) != head:
             return None
-        acked.append(ack.sequence)
+        acked.append(sequence)
     return acked
 
 

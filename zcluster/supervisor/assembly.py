@@ -11,6 +11,7 @@ from __future__ import annotations
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from zcluster.control.actions import AnswerMove, Tell
 from zcluster.control.events import Event
 from zcluster.control.node import Node
 from zcluster.control.view import view
+from zcluster.recording.beginning import Birth
+from zcluster.recording.segments import SegmentWriter
 from zcluster.supervisor.chronicle import Chronicle, wall_ms
 from zcluster.supervisor.interfaces import Interfaces
 from zcluster.supervisor.life import Life
@@ -45,6 +48,7 @@ from zcluster.supervisor.places import (
     reference_places,
 )
 from zcluster.supervisor.questions import Questions
+from zcluster.supervisor.recorder import DIRECTORY_NAME, Recorder
 from zcluster.supervisor.service_manager import ServiceManager
 from zcluster.supervisor.settings import settings_of
 from zcluster.supervisor.side_thread import SideThread
@@ -235,7 +239,7 @@ class _Assembly:
         self._notices = [*ground.notices, *realtime.prepare().refusals]
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         durable, now_ms = succession.begin(self._performer)
-        self._node = Node(
+        birth = Birth(
             self._name,
             self._settings,
             durable,
@@ -245,10 +249,12 @@ class _Assembly:
             now_ms,
             self._version,
         )
+        self._node = birth.node()
+        core = self._listened(birth, stack)
         self._life = Life(ServiceManager(), self._one_line, lambda: signals.is_stopping)
         stack.callback(self._life.close)
         self.loop = Loop(
-            self._node,
+            core,
             self._performer,
             (self._transport, self._performer, self._questions, signals, self._life),
             monotonic_ms,
@@ -266,6 +272,17 @@ class _Assembly:
         self._notices += succession.notices
         self._tell_start(succession.damage)
         self._transport.attach(self.loop, monotonic_ms(), self._chronicle.hear)
+
+    def _listened(self, birth: Birth, stack: ExitStack) -> Node | Recorder:
+        """The core as the loop sees it: with an ear, where the file wants a recording."""
+        self._recorded: Counter[str] = Counter()
+        if not self._configuration.is_recording:
+            return self._node
+        writer = SegmentWriter(self._configuration.state_dir / DIRECTORY_NAME)
+        recorder = Recorder(self._node, birth, writer, self._disk.submit, wall_ms)
+        self._recorded = recorder.counts
+        stack.callback(recorder.close)
+        return recorder
 
     # ---- intakes
 
@@ -361,6 +378,7 @@ class _Assembly:
             ("", self._transport.counts),
             ("", self._performer.counts),
             ("", self._chronicle.counts),
+            ("recording_", self._recorded),
         ):
             found.update((prefix + word, count) for word, count in sorted(counts.items()))
         return found

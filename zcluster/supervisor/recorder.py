@@ -21,10 +21,13 @@ from zcluster.recording.steps import StepWriter, known_reports
 from zcluster.recording.values import pack
 
 STEPS_IN_A_BLOCK = 256
+BLOCK_MS = 500
 PAUSE_MS = 10_000
 """After the disk refused: so long until the next try."""
 
-Errand = Callable[[], Event | None]
+DIRECTORY_NAME = "recording"
+
+Errand = Callable[[], None]
 
 
 class Recorder:
@@ -44,6 +47,7 @@ class Recorder:
         self._wall_clock = wall_clock
         self._entries: list[object] = []
         self._now_ms = self._began_ms = birth.now_ms
+        self._due_ms = birth.now_ms + BLOCK_MS
         self._steps: StepWriter | None = None
         self._wants_segment = False
         self._resume_ms = birth.now_ms
@@ -61,8 +65,9 @@ class Recorder:
         entries.append(now_ms)
         actions = self._node.handle(event, now_ms)
         entries.append(actions)
-        if len(entries) >= 3 * STEPS_IN_A_BLOCK:
+        if now_ms >= self._due_ms or len(entries) >= 3 * STEPS_IN_A_BLOCK:
             self._now_ms = now_ms
+            self._due_ms = now_ms + BLOCK_MS
             self._hand_over()
         return actions
 
