@@ -119,6 +119,8 @@ class Detector:
         """This node stood still: nobody's silence grows by that time (DESIGN 4.6)."""
         for peer in self.peers.values():
             peer.heard_ms = min(now_ms, peer.heard_ms + stall_ms)
+            for record in peer.links.values():
+                record.heard_ms = min(now_ms, record.heard_ms + stall_ms)
 
 
 NO_ACKS: dict[NodeName, Ack] = {}
