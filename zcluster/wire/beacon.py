@@ -65,12 +65,9 @@ class Envelope:
         if hashes is None:
             raise BadMessage(f"sealed with key {datagram[KEY_AT]:#04x}, which is not ours", "key")
         message, mac = datagram[:-MAC_BYTES], datagram[-MAC_BYTES:]
-        if not any(_is_sealed(keyed, message, mac) for keyed in hashes):
-            raise BadMessage("its seal is broken or of another cluster", "mac")
-        return message[HEADER_BYTES:]
-
-
-def _is_sealed(keyed: blake2b, message: bytes, mac: bytes) -> bool:
-    hashing = keyed.copy()
-    hashing.update(message)
-    return compare_digest(hashing.digest(), mac)
+        for keyed in hashes:
+            hashing = keyed.copy()
+            hashing.update(message)
+            if compare_digest(hashing.digest(), mac):
+                return message[HEADER_BYTES:]
+        raise BadMessage("its seal is broken or of another cluster", "mac")

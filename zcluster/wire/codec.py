@@ -10,12 +10,13 @@ budget of the control process: a known slow part is neither written nor read aga
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, cast
 
 import msgpack
 
 from zcluster.control.messages import Ack, Beat, Report
-from zcluster.control.units import NodeName
+from zcluster.control.units import NodeName, Pair
 from zcluster.errors import BadMessage
 from zcluster.wire import bounds
 from zcluster.wire.report import Head, Slow, pack_slow, unpack_map, unpack_slow
@@ -38,11 +39,14 @@ class _Written(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """The slow part of one node as it was last read."""
+    """The slow part of one node as it was last read; of the heads each field for all peers."""
 
     data: bytes
     report: Report
-    heads: tuple[Head, ...]
+    peers: tuple[NodeName, ...]
+    incarnations: tuple[int, ...]
+    pairs: tuple[tuple[Pair, ...], ...]
+    long: tuple[bool, ...]
 
 
 class BeatEncoder:
@@ -153,9 +157,9 @@ class BeatDecoder:
         known = self._read.get(node)
         if known is None or known.data != data:
             known = self._learn(node, known, data)
-        if type(acked) is not list or len(acked) != len(known.heads):
+        if type(acked) is not list or len(acked) != len(known.peers):
             raise BadMessage("acks: not one sequence for each peer")
-        return Beat(node, incarnation, sequence, _acks(known.heads, acked), known.report)
+        return Beat(node, incarnation, sequence, _acks(known, acked), known.report)
 
     def _learn(self, node: NodeName, known: _Read | None, data: object) -> _Read:
         bounds.name(node, "node")
@@ -166,14 +170,22 @@ class BeatDecoder:
             report = known.report
         if known is None and len(self._read) >= bounds.MAX_NODES:
             del self._read[next(iter(self._read))]
-        read = self._read[node] = _Read(data, report, heads)
+        peers, incarnations, pairs, long = zip(*heads, strict=True) if heads else ((), (), (), ())
+        read = self._read[node] = _Read(data, report, peers, incarnations, pairs, long)
         return read
 
 
-def _acks(heads: tuple[Head, ...], acked: list[object]) -> dict[NodeName, Ack]:
-    acks = {}
-    for (peer, incarnation, pairs, is_long), sequence in zip(heads, acked, strict=True):
-        if type(sequence) is not int or not 0 <= sequence < bounds.SEQUENCE_END:
-            raise BadMessage("acks: a sequence that is not a number below 2^53")
-        acks[peer] = Ack(incarnation, sequence, pairs, is_long)
-    return acks
+# What `Ack._make` does, without a call of a Python function for each of twenty peers.
+_ack_of = partial(tuple.__new__, Ack)
+
+
+def _acks(known: _Read, acked: list[object]) -> dict[NodeName, Ack]:
+    if not acked:
+        return {}
+    if set(map(type, acked)) != {int}:
+        raise BadMessage("acks: a sequence that is not a number")
+    sequences = cast(list[int], acked)
+    if min(sequences) < 0 or max(sequences) >= bounds.SEQUENCE_END:
+        raise BadMessage("acks: a sequence that is not a number below 2^53")
+    rows = zip(known.incarnations, sequences, known.pairs, known.long, strict=True)
+    return dict(zip(known.peers, map(_ack_of, rows), strict=True))
