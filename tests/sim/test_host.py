@@ -53,6 +53,11 @@ class Stage:
         self.puppets.append(Puppet(self.script, self.every_ms))
         return self.puppets[-1]
 
+    def boot(self) -> None:
+        """Start the process, and give its kernel a moment."""
+        self.host.boot()
+        self.run_to(self.world.now + 1.0)
+
     def run_to(self, now: float) -> None:
         self.world.run_until(now)
 
@@ -77,7 +82,7 @@ def test_a_start_ticks_at_once() -> None:
 def test_the_kernels_answer_comes_back_as_an_event() -> None:
     stage = Stage()
     stage.script[:] = [stage.opens(), [CloseAddresses(stage.group, 1)]]
-    stage.host.boot()
+    stage.boot()
     kinds = [type(event) for event, _ in stage.puppets[0].given]
     assert kinds == [Tick, Opened, Closed]
     assert not stage.host.answers(stage.group)
@@ -86,7 +91,7 @@ def test_the_kernels_answer_comes_back_as_an_event() -> None:
 def test_an_opened_group_answers_until_its_lease_ends() -> None:
     stage = Stage()
     stage.script[:] = [stage.opens()]
-    stage.host.boot()
+    stage.boot()
     assert stage.host.answers(stage.group)
     stage.run_to(LEASE_MS + 1)
     assert not stage.host.answers(stage.group)
@@ -131,7 +136,7 @@ def test_standing_still_for_a_lease_opens_nothing() -> None:
 def test_a_killed_process_leaves_its_kernel_and_its_successor_closes_it() -> None:
     stage = Stage()
     stage.script[:] = [stage.opens()]
-    stage.host.boot()
+    stage.boot()
     stage.host.kill()
     assert stage.host.answers(stage.group)
     stage.host.boot()
@@ -142,7 +147,7 @@ def test_a_killed_process_leaves_its_kernel_and_its_successor_closes_it() -> Non
 def test_a_host_without_power_answers_nothing_and_comes_back_with_another_clock() -> None:
     stage = Stage()
     stage.script[:] = [stage.opens()]
-    stage.host.boot()
+    stage.boot()
     stage.run_to(10.0)
     before_ms = stage.host.now_ms()
     stage.host.lose_power()
@@ -176,7 +181,7 @@ def test_a_lost_gate_is_told_and_closed() -> None:
     stage = Stage()
     renewal = [*stage.opens(slot=2)[:2], PointGate(stage.group, 2)]
     stage.script[:] = [stage.opens(), [], renewal]
-    stage.host.boot()
+    stage.boot()
     stage.host.lose_gate()
     assert stage.host.answers(stage.group), "the core armed and pointed anew when it was told"
     stage.host.kernel.lose_gate()

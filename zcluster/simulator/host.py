@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Protocol
 
@@ -25,7 +25,7 @@ from zcluster.control.timing import LONG_LEASE_MS
 from zcluster.control.units import GroupName
 from zcluster.simulator.checkers import Ownership, Violation
 from zcluster.simulator.disk import Disk
-from zcluster.simulator.kernel import Kernel
+from zcluster.simulator.kernel import LEFT_SLOT, Kernel
 from zcluster.simulator.mix import LINKS
 from zcluster.simulator.neighbours import Neighbours
 from zcluster.simulator.network import Network
@@ -35,9 +35,21 @@ INBOX_EVENTS = 3000
 TICKS_AT_ONE_MS = 60
 TICK = happened.Tick()
 START_MS = 20.0
+CALL_MS = 0.5
+SLOW_CALL_MS = 300.0
+REFUSED = "the kernel refused (simulated)"
 RESTART_MS = (100.0, 800.0, 800.0, 4000.0)
 STALLED_STARTS = 0.15  # of those that take over an open gate: they stand still before their first action
 NEVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class _Sequel:
+    """What the shell does when a thread of its own is done with a call: it waits in the inbox like an event."""
+
+    call: Callable[[act.OpenAddresses, float], None]
+    action: act.OpenAddresses
+    decided: float
 
 
 class Core(Protocol):
@@ -83,13 +95,18 @@ class Host:
         self.is_powered = True
         self.is_gone = False
         self.starts_again = False
+        self.restart_ms: tuple[float, ...] = RESTART_MS
+        self.slow_calls = 0.0
+        self.stalled_starts = STALLED_STARTS
         self.incarnation = 0
         self.paused_until = 0.0
         self.stall: tuple[type[act.Action] | None, float, float] | None = None
         self.refuses_until = 0.0
         self.tick_late_ms = 0.2
         self.wall_ms = random.uniform(1e12, 1.001e12)
-        self._inbox: deque[Event] = deque()
+        self._inbox: deque[Event | _Sequel] = deque()
+        self._opening: dict[GroupName, int] = {}
+        self._has_gate_problem = False
         self._rest: list[act.Action] = []
         self._decided = 0.0
         self._tick_ms: float = NEVER
@@ -140,7 +157,7 @@ class Host:
         self.core = world.make_core(
             self.name, world.settings, durable, self.incarnation, (self.mac,), links, self.now_ms()
         )
-        if durable.handover is not None and self.random.random() < STALLED_STARTS:
+        if durable.handover is not None and self.random.random() < self.stalled_starts:
             self.pause(self.random.uniform(0, LONG_LEASE_MS))
             return
         self._handle(TICK)
@@ -159,9 +176,14 @@ class Host:
         if not is_usable(handover, self.now_ms(), timing):
             self._close_all()
             return self.disk.content
+        if self._refuses():
+            self._close_all()
+            return self.disk.content
         self.kernel.next_life()
         self.kernel.arm(0, tuple(held.group for held in handover.held), timing.lease_ms, world.now)
-        self._claimed[0] = tuple(Claim(held.group, held.counter, True) for held in handover.held)
+        self._claimed[0] = self._claimed[LEFT_SLOT % LONG_SLOT] = tuple(
+            Claim(held.group, held.counter, True) for held in handover.held
+        )
         for held in handover.held:
             world.ownership.continues(held.group, self.index, held.counter, self.incarnation)
         return replace(self.disk.content, handover=handover)
@@ -173,6 +195,8 @@ class Host:
         self.paused_until = 0.0
         self.stall = None
         self._inbox.clear()
+        self._opening.clear()
+        self._has_gate_problem = False
         self._claimed.clear()
         self._rest = []
         self._tick_ms = NEVER
@@ -203,7 +227,7 @@ class Host:
     def recover(self) -> None:
         """No fault is left: the disk writes, the kernel obeys, a process runs and its links and switch are well."""
         self.starts_again = True
-        self.refuses_until = self.disk.slow_until = self.disk.failing_until = 0.0
+        self.slow_calls = self.refuses_until = self.disk.slow_until = self.disk.failing_until = 0.0
         self.wake()
         if self.core is None:
             self.boot()
@@ -242,7 +266,11 @@ class Host:
         """Everything that waits goes in before time may pass."""
         inbox = self._inbox
         while inbox and self.world.now >= self.paused_until:
-            self._handle(inbox.popleft())
+            event = inbox.popleft()
+            if isinstance(event, _Sequel):
+                event.call(event.action, event.decided)
+            else:
+                self._handle(event)
         if self.core is not None and self.world.now >= self.paused_until:
             self._await_tick()
 
@@ -334,31 +362,59 @@ class Host:
         self.world.network.send(self.index, action.beat, self.world.now)
 
     def _arm(self, action: act.ArmGate) -> None:
-        if not self._refuses():
+        if not self._refuses_gate():
             self.kernel.arm(action.slot, action.groups, action.lease_ms, self.world.now)
 
     def _point(self, action: act.PointGate) -> None:
-        if not self._refuses():
-            self.kernel.point(action.group, action.slot, self._decided, self.world.now)
-            self._look(action.group)
+        if self._refuses_gate():
+            if action.slot < LONG_SLOT and self.kernel.is_long(action.group):
+                self._close_gate()
+            return
+        self.kernel.point(action.group, action.slot, self._decided, self.world.now)
+        self._look(action.group)
+
+    def _refuses_gate(self) -> bool:
+        """Whether the kernel turns a call on the gate down; the core is told so, and when it obeys again."""
+        if self._refuses():
+            self._has_gate_problem = True
+            self._inbox.append(happened.HealthChanged("gate", REFUSED))
+            return True
+        if self._has_gate_problem:
+            self._has_gate_problem = False
+            self._inbox.append(happened.HealthChanged("gate", ""))
+        return False
 
     def _open(self, action: act.OpenAddresses) -> None:
+        """Adding an address can wait for the kernel, so a thread does it; the gate is pointed when that is done."""
         if self._refuses():
-            self._inbox.append(
-                happened.Opened(action.group, action.counter, "the kernel refused (simulated)")
-            )
+            self._inbox.append(happened.Opened(action.group, action.counter, REFUSED))
             return
-        self.kernel.open(action.group, action.slot, self._decided, self.world.now)
+        self._opening[action.group] = action.counter
+        slowest = SLOW_CALL_MS if self.random.random() < self.slow_calls else CALL_MS
+        done = self.world.now + slowest * self.random.random()
+        self.world.at(done, self._added, (self.life, _Sequel(self._opened, action, self._decided)))
+
+    def _added(self, entry: tuple[int, _Sequel]) -> None:
+        life, sequel = entry
+        if life != self.life or self.core is None:
+            return
+        self._inbox.append(sequel)
+        if self.world.now >= self.paused_until:
+            self._drain()
+
+    def _opened(self, action: act.OpenAddresses, decided: float) -> None:
+        if self._opening.pop(action.group, None) != action.counter:
+            return
+        self.kernel.open(action.group, action.slot, decided, self.world.now)
         self._look(action.group)
         self._inbox.append(happened.Opened(action.group, action.counter))
         self.world.neighbours.announce(self, action.group, self.world.now)
 
     def _close(self, action: act.CloseAddresses) -> None:
         if self._refuses():
-            self._inbox.append(
-                happened.Closed(action.group, action.counter, "the kernel refused (simulated)")
-            )
+            self._inbox.append(happened.Closed(action.group, action.counter, REFUSED))
             return
+        self._opening.pop(action.group, None)
         self.kernel.close(action.group)
         self.world.ownership.closed(action.group, self.index)
         self._inbox.append(happened.Closed(action.group, action.counter))
@@ -388,7 +444,7 @@ class Host:
     def _exit(self, action: act.Exit) -> None:
         self.kill()
         if action.keeps_open:
-            wait = self.random.choice(RESTART_MS)
+            wait = self.random.choice(self.restart_ms)
             self.world.at(self.world.now + wait * self.random.random(), self.boot, None)
         elif self.starts_again:
             self.world.at(self.world.now + START_MS, self.boot, None)
@@ -408,6 +464,11 @@ class Host:
 
     def _refuses(self) -> bool:
         return self.world.now < self.refuses_until and self.random.random() < 0.5
+
+    def _close_gate(self) -> None:
+        """A gate that cannot be brought back from a long lease to the usual one is installed anew, closed."""
+        self.kernel.lose_gate()
+        self._forget_answers()
 
     def _close_all(self) -> None:
         self.kernel.reset()

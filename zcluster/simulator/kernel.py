@@ -97,9 +97,20 @@ class Kernel:
         self._floor.clear()
         self._armed_now.clear()
 
+    def forget(self, now: float) -> None:
+        """Drop elements that have run out, for a world that is copied often; nothing can see the difference."""
+        for group, ring in self._armed.items():
+            self._armed[group] = {slot: ends for slot, ends in ring.items() if ends > now}
+        self._armed_now = {(group, slot) for group, slot in self._armed_now if slot in self._armed[group]}
+
     def slot(self, group: GroupName) -> int:
         """The slot that the gate points at for this group; 0 when it is closed."""
         return self._map.get(group, 0)
+
+    def is_long(self, group: GroupName) -> bool:
+        """Whether the gate points at an element of a long lease, this life's or the last one's."""
+        slot = self._map.get(group, 0)
+        return slot == LEFT_SLOT or slot >= LONG_SLOT
 
     def answers_until(self, group: GroupName) -> float:
         """True time until which this host answers for the group if nothing more is done; 0.0 when it does not."""

@@ -52,7 +52,9 @@ WEIGHTS: dict[str, float] = {
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """One seed's world. Durations in ms of true time; `loss`, `late`, `twice` are chances per beat and receiver."""
+    """One seed's world. Durations in ms of true time; `loss`, `late`, `twice` are chances per beat and receiver;
+    `slow_calls` is one per call that adds addresses.
+    """
 
     seed: int
     settings: Settings
@@ -65,6 +67,7 @@ class Mix:
     twice: float
     jitter_ms: float
     tick_late_ms: float
+    slow_calls: float
     kinds: tuple[str, ...]
     gap_ms: float
     safety_ms: float
@@ -91,6 +94,7 @@ def draw(seed: int, nodes: int | None = None) -> Mix:
         twice=0.0 if is_calm else random.choice((0.0, 0.05)),
         jitter_ms=random.choice((0.4, 1.0, 4.0)) if not is_calm else 0.4,
         tick_late_ms=random.choice((0.2, 1.0)),
+        slow_calls=0.0 if is_calm else random.choice((0.0, 0.0, 0.1)),
         kinds=() if is_calm else kinds,
         gap_ms=random.choice((20.0, 60.0, 150.0, 400.0)) * max(slow, 0.7),
         safety_ms=random.uniform(2500, 4500) * (max(slow, 1.0) ** 0.5),

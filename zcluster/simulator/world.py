@@ -122,6 +122,7 @@ class World:
     def _play(self) -> None:
         for host in self.hosts:
             host.tick_late_ms = self.mix.tick_late_ms
+            host.slow_calls = self.mix.slow_calls
             self.at(self._random.uniform(0, 60), host.boot, None)
         if self.mix.is_calm:
             self._watch()
