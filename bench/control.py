@@ -130,7 +130,7 @@ class Stage:
         """One window."""
         before, begin_ns = thread_seconds(self.daemon.process), time.time_ns()
         counted = self._counters()
-        time.sleep(seconds)
+        yardstick = yardstick_us(seconds)
         after, end_ns = thread_seconds(self.daemon.process), time.time_ns()
         told = self._counters()
         elapsed_s = (end_ns - begin_ns) / 1e9
@@ -147,7 +147,8 @@ class Stage:
             "late_ms": {f"p{share:g}": round(_at(late, share), 2) for share in (50, 99, 99.9, 100)},
             "turns_per_s": round((told["turns"] - counted["turns"]) / elapsed_s),
             "events_per_s": round((told["events"] - counted["events"]) / elapsed_s),
-            "claimed_anew": self._wrong(),
+            "yardstick_us": yardstick,
+            "wrong_at_end": self._wrong(),
         }
 
     def _counters(self) -> dict[str, int]:
@@ -164,7 +165,23 @@ class Stage:
 def _only_for_the_daemon(text: str, plan: Plan) -> str:
     """The laboratory's file, with the first group bound to the real daemon, and one group a node."""
     text = text.replace("several-groups-per-node = true", "several-groups-per-node = false")
-    return text.replace('[[group]]\nname = "g1"\n', f'[[group]]\nname = "g1"\nallowed = ["{plan.nodes[0].name}"]\n')
+    return text.replace(
+        '[[group]]\nname = "g1"\n', f'[[group]]\nname = "g1"\nallowed = ["{plan.nodes[0].name}"]\n'
+    )
+
+
+def yardstick_us(seconds: float) -> float:
+    """What a fixed piece of Python costs meanwhile, in microseconds of a processor: the median of one a second.
+
+    Where neighbours share caches and processors, the same work takes more of them: compare figures by this.
+    """
+    until, found = time.monotonic() + seconds, []
+    while (left_s := until - time.monotonic()) > 0:
+        before = time.thread_time_ns()
+        sum(number * number for number in range(20_000))
+        found.append((time.thread_time_ns() - before) / 1000)
+        time.sleep(min(left_s, 1.0))
+    return round(sorted(found)[len(found) // 2])
 
 
 def thread_seconds(process: int) -> dict[str, float]:
@@ -238,7 +255,8 @@ def profile(process: int, target: Path) -> None:
     if not Path(spy).exists():
         print("no profile: py-spy is not installed", file=sys.stderr)
         return
-    command = [spy, "record", "-p", str(process), "-d", "15", "-r", "400", "-f", "raw", "-o", str(target)]
+    command = [spy, "record", "-p", str(process), "-d", "15", "-r", "400", "-f", "raw", "--nonblocking"]
+    command += ["-o", str(target)]
     subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
 
 
@@ -251,7 +269,7 @@ def show(out: Path) -> None:
     table = Table(title="The control process at standard: CPU in per cent of one core, lateness in ms")
     for column in ("nodes", "groups", "busy", "bus", "CPU", "loop", "zmq", "side", "RSS MiB", "PSS MiB"):
         table.add_column(column, justify="right")
-    for column in ("late p50", "p99", "p99.9", "worst", "turns/s"):
+    for column in ("late p50", "p99", "p99.9", "worst", "turns/s", "yardstick"):
         table.add_column(column, justify="right")
     for _, row in sorted(newest.items(), key=lambda item: str(item[0]).zfill(4)):
         threads, late = row["threads_percent"], row["late_ms"]
@@ -259,16 +277,26 @@ def show(out: Path) -> None:
         assert isinstance(late, dict)
         cells = [row["nodes"], row["groups"], row["busy_loops"], "yes" if row["has_bus"] else "no"]
         cells += [row["cpu_percent"], *(threads.get(kind, 0.0) for kind in ("loop", "zeromq", "side"))]
-        cells += [row["rss_mib"], row["pss_mib"], *late.values(), row["turns_per_s"]]
+        cells += [
+            row["rss_mib"],
+            row["pss_mib"],
+            *late.values(),
+            row["turns_per_s"],
+            row.get("yardstick_us", ""),
+        ]
         table.add_row(*map(str, cells))
-    Console(width=140).print(table)
+    Console(width=150).print(table)
 
 
 def main() -> int:
     """One world a size."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--nodes", default="4,20,64", help="sizes, with commas between")
-    parser.add_argument("--groups", type=int, default=0, help="groups; 0: four fifths of the nodes, at most 16")
+    parser.add_argument(
+        "--groups", type=int, default=0, help="groups; 0: four fifths of the nodes, at most 16"
+    )
     parser.add_argument("--seconds", type=float, default=20.0, help="length of one window")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="standard")
     parser.add_argument("--out", type=Path, default=Path("docs/control.jsonl"))

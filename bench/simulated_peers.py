@@ -2,7 +2,7 @@
 
 What must hold: the daemon under measurement cannot tell them from nodes. Each has its own address on each
 link and its own bus; its beats are sealed with the cluster's key, go out by multicast on every link, by
-unicast at every tenth beat and on one link's bus at a time, and acknowledge every other node. They found the
+unicast and on one link's bus as often as a daemon's do, and acknowledge every other node. They found the
 cluster together with the daemon, hold all groups but the first, and grant what the daemon claims.
 """
 
@@ -27,6 +27,7 @@ from zcluster.control.units import NodeState, Pair
 from zcluster.errors import KernelRefused
 from zcluster.lab.plan import LENGTH_V4, HostPlan, Network, Plan
 from zcluster.supervisor.peers import UNICAST_EVERY_BEATS
+from zcluster.supervisor.transport import BUS_EVERY_BEATS
 from zcluster.wire.beacon import Envelope
 from zcluster.wire.codec import BeatDecoder, BeatEncoder
 from zcluster.wire.keys import WireKeys
@@ -144,9 +145,10 @@ class SimulatedPeers:
                 speaker.sendto(datagram, (group_address(network), BEACON_PORT))
                 if sequence % UNICAST_EVERY_BEATS == 0:
                     speaker.sendto(datagram, (self._daemon.address(network), BEACON_PORT))
-        if peer.bus is not None:
+        turn, rest = divmod(sequence, BUS_EVERY_BEATS)
+        if peer.bus is not None and not rest:
             links = tuple(LINK_NAMES.values())
-            peer.bus.publish(BEAT_TOPIC + peer.plan.name.encode(), datagram, links[sequence % len(links)])
+            peer.bus.publish(BEAT_TOPIC + peer.plan.name.encode(), datagram, links[turn % len(links)])
 
     def _pairs(self, peer: _Peer, heard: Beat) -> tuple[Pair, ...]:
         return (Pair(peer.holds, FIRST_COUNTER),) if peer.holds and heard.report.cluster_id else ()

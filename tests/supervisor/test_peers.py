@@ -3,12 +3,14 @@ from __future__ import annotations
 from itertools import pairwise
 
 from zcluster.supervisor.peers import (
-    BUS_SILENCE_MS,
+    BUS_SILENCE_BEATS,
     FORGET_AFTER_MS,
     LARGEST_PEERS,
+    LEAST_BUS_SILENCE_MS,
     LIVING_MS,
-    LONGEST_BUS_PATIENCE_MS,
+    LONGEST_BUS_PATIENCES,
     MULTICAST_LATELY_BEATS,
+    UNICAST_EVERY_BEATS,
     Peers,
 )
 
@@ -24,13 +26,26 @@ def test_a_new_peer_and_a_new_address_are_news_once() -> None:
     assert peers.addresses("hb1") == ["10.1.0.9"]
 
 
-def test_who_is_heard_by_multicast_gets_every_tenth_beat_by_unicast() -> None:
+def test_who_is_heard_by_multicast_gets_few_beats_by_unicast() -> None:
     peers = Peers(BEAT_MS)
     sent = 0
     for sequence in range(100):
         peers.heard("n2", "hb1", "10.1.0.2", True, sequence * BEAT_MS)
         sent += len(peers.unicast("hb1", sequence, sequence * BEAT_MS))
-    assert sent == 10
+    assert sent == 100 // UNICAST_EVERY_BEATS
+
+
+def test_who_hears_us_late_gets_every_beat_by_unicast_and_on_the_bus() -> None:
+    peers = Peers(BEAT_MS)
+    peers.heard("n2", "hb1", "10.1.0.2", True, 1000)
+    assert not peers.is_bus_needed(1000)
+    assert peers.unicast("hb1", 1, 1000) == []
+    peers.hears_us_late(1020)
+    assert peers.is_bus_needed(1020)
+    assert peers.unicast("hb1", 1, 1020) == ["10.1.0.2"]
+    assert not peers.is_bus_needed(1020 + LIVING_MS)
+    peers.heard("n2", "hb1", "10.1.0.2", True, 1020 + LIVING_MS)
+    assert peers.unicast("hb1", 1, 1020 + LIVING_MS) == []
 
 
 def test_who_is_heard_by_unicast_alone_gets_every_beat_so() -> None:
@@ -47,10 +62,11 @@ def test_who_is_silent_gets_few_until_it_is_forgotten() -> None:
     peers = Peers(BEAT_MS)
     peers.heard("n2", "hb1", "10.1.0.2", True, 0)
     later_ms = LIVING_MS + 1
-    assert [len(peers.unicast("hb1", sequence, later_ms)) for sequence in range(1, 11)] == [0] * 9 + [1]
+    sent = [len(peers.unicast("hb1", sequence, later_ms)) for sequence in range(1, UNICAST_EVERY_BEATS + 1)]
+    assert sent == [0] * (UNICAST_EVERY_BEATS - 1) + [1]
     assert peers.forget_silent(FORGET_AFTER_MS) == []
     assert peers.forget_silent(FORGET_AFTER_MS + 1) == [("hb1", "10.1.0.2")]
-    assert peers.unicast("hb1", 10, 0) == []
+    assert peers.unicast("hb1", UNICAST_EVERY_BEATS, 0) == []
 
 
 def test_peers_are_bounded() -> None:
@@ -87,14 +103,24 @@ def test_a_bus_that_stays_silent_beside_datagrams_is_begun_anew_with_patience() 
         if peers.deaf_on_bus(now_ms):
             tries.append(now_ms)
     gaps = [later - earlier for earlier, later in pairwise(tries)]
-    assert tries[0] == BUS_SILENCE_MS + 500
-    assert gaps[0] == 2 * BUS_SILENCE_MS + 500
-    assert max(gaps) == LONGEST_BUS_PATIENCE_MS + 500
+    assert tries[0] == LEAST_BUS_SILENCE_MS + 500
+    assert gaps[0] == 2 * LEAST_BUS_SILENCE_MS + 500
+    assert max(gaps) == LONGEST_BUS_PATIENCES * LEAST_BUS_SILENCE_MS + 500
     peers.heard_on_bus("n2", "hb1", 60_000)
     peers.heard("n2", "hb1", "10.1.0.2", True, 60_000)
     assert peers.deaf_on_bus(60_000) == []
-    peers.heard("n2", "hb1", "10.1.0.2", True, 60_001 + BUS_SILENCE_MS)
-    assert peers.deaf_on_bus(60_001 + BUS_SILENCE_MS) == [("hb1", "10.1.0.2")], (
+    peers.heard("n2", "hb1", "10.1.0.2", True, 60_001 + LEAST_BUS_SILENCE_MS)
+    assert peers.deaf_on_bus(60_001 + LEAST_BUS_SILENCE_MS) == [("hb1", "10.1.0.2")], (
         "and soon, once it had been heard"
     )
     assert peers.deaf_on_bus(90_000) == [], "a peer that is silent everywhere is not asked for its bus"
+
+
+def test_slow_beats_are_given_a_longer_silence_on_the_bus() -> None:
+    peers = Peers(100)
+    deaf_ms = None
+    for now_ms in range(0, 10_000, 100):
+        peers.heard("n2", "hb1", "10.1.0.2", True, now_ms)
+        if peers.deaf_on_bus(now_ms) and deaf_ms is None:
+            deaf_ms = now_ms
+    assert deaf_ms == BUS_SILENCE_BEATS * 100 + 100

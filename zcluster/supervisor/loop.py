@@ -6,8 +6,9 @@ What must hold:
 - A `Tick` is handed in only after every socket was empty (or a bound was reached under a flood): silence is
   judged on what truly did not come, also after this process stood still.
 - Actions are performed in their order right after each event; what fails comes back through the same inbox.
-- Nothing here forks or waits for a disk, and every batch has a bound. The only sleep is `gather_ms` after a
-  wake-up: the copies of one beat come over several links within that time, and one turn takes them all.
+- Nothing here forks or waits for a disk, and every batch has a bound. The only sleep is the gathering after a
+  wake-up, never beyond what is due: the copies of one beat come over several links within that time, and one turn
+  takes them all.
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ def monotonic_ms() -> int:
 class Loop:
     """Drives `core` with what the watched descriptors bring, until `hands.is_over`.
 
+    `gather_ms()` says how long to wait after a wake-up for what comes with it, without it not at all.
     `stalled(overslept_ms, busy_ms)` is told of a turn that began `stall_ms` too late or took that long.
     """
 
@@ -91,7 +93,7 @@ class Loop:
         hands: Hands,
         chores: Sequence[Chore] = (),
         clock: Callable[[], int] = monotonic_ms,
-        gather_ms: int = 0,
+        gather_ms: Callable[[], int] | None = None,
         stalled: Stalled | None = None,
         stall_ms: int = 50,
     ) -> None:
@@ -132,7 +134,7 @@ class Loop:
         due_ms = max(self._due_ms(), self._clock())
         ready = self._poll.poll(max(due_ms - self._clock(), 0) / 1000, LARGEST_READY)
         if ready and self._gather_ms:
-            gather_ms = min(self._gather_ms, due_ms - self._clock())
+            gather_ms = min(self._gather_ms(), due_ms - self._clock())
             if gather_ms > 0:
                 time.sleep(gather_ms / 1000)
         began_ns = time.perf_counter_ns()

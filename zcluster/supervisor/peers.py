@@ -1,8 +1,9 @@
 """Where each peer is reached on each link, learned from the beats that came from there.
 
 Multicast finds peers; a switch that filters it (IGMP snooping without a querier) must not make a cluster deaf.
-So every peer once heard is sent beats by unicast too: every beat while it is heard, but not by multicast, and
-every tenth otherwise, which costs little and finds it again when it comes back.
+So every peer once heard is sent beats by unicast too: every beat while it is heard, but not by multicast, or
+while what it acknowledges shows that ours reach it late; and now and then otherwise, which costs little and finds
+it again when it comes back.
 What must hold: pure; bounded; only authentic beats teach an address.
 """
 
@@ -11,11 +12,12 @@ from __future__ import annotations
 from zcluster.control.units import LinkName, NodeName
 
 LARGEST_PEERS = 256
-UNICAST_EVERY_BEATS = 10
+UNICAST_EVERY_BEATS = 25
 MULTICAST_LATELY_BEATS = 6
 LIVING_MS = 2000
-BUS_SILENCE_MS = 2000
-LONGEST_BUS_PATIENCE_MS = 16_000
+LEAST_BUS_SILENCE_MS = 2000
+BUS_SILENCE_BEATS = 40  # each link's bus carries only some of the beats
+LONGEST_BUS_PATIENCES = 8
 FORGET_AFTER_MS = 600_000
 
 
@@ -24,12 +26,12 @@ class _Way:
 
     __slots__ = ("address", "bus_patience_ms", "bus_since_ms", "heard_ms", "multicast_ms")
 
-    def __init__(self, address: str, now_ms: int) -> None:
+    def __init__(self, address: str, now_ms: int, bus_silence_ms: int) -> None:
         self.address = address
         self.heard_ms = now_ms
         self.multicast_ms = 0
         self.bus_since_ms = now_ms
-        self.bus_patience_ms = BUS_SILENCE_MS
+        self.bus_patience_ms = bus_silence_ms
 
 
 class Peers:
@@ -37,9 +39,11 @@ class Peers:
 
     def __init__(self, beat_ms: int) -> None:
         self._lately_ms = MULTICAST_LATELY_BEATS * beat_ms
+        self._bus_silence_ms = max(LEAST_BUS_SILENCE_MS, BUS_SILENCE_BEATS * beat_ms)
         self._ways: dict[LinkName, dict[NodeName, _Way]] = {}
         self._datagram_ms: dict[NodeName, int] = {}
         self._bus_ms: dict[tuple[NodeName, LinkName], int] = {}
+        self._late_ms = -LIVING_MS
 
     def heard(
         self, node: NodeName, link: LinkName, address: str, is_multicast: bool, now_ms: int
@@ -54,7 +58,7 @@ class Peers:
         if way is None:
             if len(ways) >= LARGEST_PEERS:
                 return None
-            way = ways[node] = _Way(address, now_ms)
+            way = ways[node] = _Way(address, now_ms, self._bus_silence_ms)
             replaced = ""
         elif way.address != address:
             replaced, way.address = way.address, address
@@ -68,10 +72,16 @@ class Peers:
         """An authentic beat of `node` came over the bus of that link."""
         self._bus_ms[node, link] = now_ms
 
-    def is_anybody_on_the_bus_alone(self, now_ms: int) -> bool:
-        """Whether some living peer is lately heard over the bus and by no datagram: it needs every beat there."""
+    def hears_us_late(self, now_ms: int) -> None:
+        """Some peer acknowledged a beat of ours that is older than datagrams would leave it."""
+        self._late_ms = now_ms
+
+    def is_bus_needed(self, now_ms: int) -> bool:
+        """Whether some living peer needs every beat on the bus: it is lately heard there and by no datagram, or
+        what it acknowledges shows that ours reach it late.
+        """
         living_ms, lately_ms = now_ms - LIVING_MS, now_ms - self._lately_ms
-        return any(
+        return self._late_ms > living_ms or any(
             heard_ms > living_ms and self._datagram_ms.get(node, 0) < lately_ms
             for (node, _), heard_ms in self._bus_ms.items()
         )
@@ -87,10 +97,11 @@ class Peers:
             for node, way in ways.items():
                 bus_ms = self._bus_ms.get((node, link), 0)
                 if bus_ms > way.bus_since_ms:
-                    way.bus_since_ms, way.bus_patience_ms = bus_ms, BUS_SILENCE_MS
+                    way.bus_since_ms, way.bus_patience_ms = bus_ms, self._bus_silence_ms
                 elif now_ms - way.heard_ms < LIVING_MS and now_ms - way.bus_since_ms > way.bus_patience_ms:
                     way.bus_since_ms = now_ms
-                    way.bus_patience_ms = min(2 * way.bus_patience_ms, LONGEST_BUS_PATIENCE_MS)
+                    longest_ms = LONGEST_BUS_PATIENCES * self._bus_silence_ms
+                    way.bus_patience_ms = min(2 * way.bus_patience_ms, longest_ms)
                     deaf.append((link, way.address))
         return deaf
 
@@ -102,6 +113,8 @@ class Peers:
         if sequence % UNICAST_EVERY_BEATS == 0:
             return [way.address for way in ways.values()]
         living_ms, lately_ms = now_ms - LIVING_MS, now_ms - self._lately_ms
+        if self._late_ms > living_ms:
+            return [way.address for way in ways.values() if way.heard_ms > living_ms]
         return [
             way.address for way in ways.values() if way.multicast_ms < lately_ms and way.heard_ms > living_ms
         ]

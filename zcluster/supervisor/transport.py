@@ -3,8 +3,9 @@
 What must hold: a link that breaks costs only itself; its sockets are closed at once and tried again at a
 bounded pace, sooner when the kernel says that the interface changed. The same bytes go out everywhere, by
 multicast first (it is the fastest and the widest), then by unicast where that is needed, then on the bus. There,
-a beat that says nothing new goes out on one link after another, as long as datagrams reach everybody: the bus is
-the way that remains where UDP is filtered, and costs more than all datagrams together (measured).
+of the beats that say nothing new only some go out, on one link after another, as long as datagrams reach everybody
+both ways: the bus is the way that remains where UDP is filtered, and costs more than all datagrams together
+(measured).
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ BATCH_MESSAGES = 64
 RETRY_MS = (200, 500, 1000, 2000)
 SWEEP_MS = 1000
 BUS_REVIEW_BEATS = 4
+# Shorter than any lease: who hears us on the bus alone hears us in time, and his acknowledgements show it.
+BUS_EVERY_BEATS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class Transport:
         self._watched_bus: tuple[int, ...] = ()
         self._stirred: dict[str, None] = {}
         self._sent_report: Report | None = None
+        self._sent_sequence = 0
         self._is_bus_needed = True
         self._unsendable = ""
         self._hear_stories: Callable[[Sequence[bytes]], None] = _ignore
@@ -128,25 +132,29 @@ class Transport:
             try:
                 if line.place.multicast and not line.beacon.send(datagram):
                     self.counts["send_queue_full"] += 1
-                for address in line.listed:
-                    line.beacon.send_to(datagram, address)
-                for address in self._peers.unicast(name, beat.sequence, now_ms):
-                    if address not in line.listed:
-                        line.beacon.send_to(datagram, address)
+                for address in dict.fromkeys(
+                    (*line.listed, *self._peers.unicast(name, beat.sequence, now_ms))
+                ):
+                    if not line.beacon.send_to(datagram, address):
+                        self.counts["unicast_unsent"] += 1
             except KernelRefused as problem:
                 self._break(line, str(problem), now_ms)
-        self._bus.publish(self._topic, datagram, self._bus_link(beat, now_ms))
+        self._publish(beat, datagram, now_ms)
 
-    def _bus_link(self, beat: Beat, now_ms: int) -> LinkName:
-        """The one link whose bus carries this beat, or "" for all of them."""
+    def _publish(self, beat: Beat, datagram: bytes, now_ms: int) -> None:
+        """On all buses where it is news or needed; otherwise now and then, on one after another."""
         is_news = beat.report is not self._sent_report
         self._sent_report = beat.report
+        self._sent_sequence = beat.sequence
         if beat.sequence % BUS_REVIEW_BEATS == 0:
-            self._is_bus_needed = self._peers.is_anybody_on_the_bus_alone(now_ms)
+            self._is_bus_needed = self._peers.is_bus_needed(now_ms)
         if is_news or self._is_bus_needed:
-            return ""
+            self._bus.publish(self._topic, datagram)
+            return
+        turn, rest = divmod(beat.sequence, BUS_EVERY_BEATS)
         names = [name for name, line in self._lines.items() if line.has_bus]
-        return names[beat.sequence % len(names)] if names else ""
+        if names and not rest:
+            self._bus.publish(self._topic, datagram, names[turn % len(names)])
 
     def publish_story(self, body: bytes) -> None:
         """Tell peers and tools what happened here."""
@@ -208,6 +216,9 @@ class Transport:
         """A second copy on the same link (unicast beside multicast, or the bus) tells nothing."""
         if isinstance(event, BeatReceived):
             self._newest[node, link] = event.beat.sequence
+            ack = event.beat.acks.get(self._node)
+            if ack is not None and self._sent_sequence - ack.sequence > BUS_EVERY_BEATS:
+                self._peers.hears_us_late(monotonic_ms())
             return True
         if self._newest.get((node, link)) == event.sequence:
             return False
