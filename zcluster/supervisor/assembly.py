@@ -36,16 +36,25 @@ from zcluster.control.view import view
 from zcluster.recording.beginning import Birth
 from zcluster.recording.segments import SegmentWriter
 from zcluster.supervisor.chronicle import Chronicle, wall_ms
-from zcluster.supervisor.gathering import Gathering
+from zcluster.supervisor.discovery import Discovery
 from zcluster.supervisor.interfaces import Interfaces
 from zcluster.supervisor.life import Life
 from zcluster.supervisor.loop import Loop, monotonic_ms
+from zcluster.supervisor.observing import (
+    NOTICE,
+    ObservedAddresses,
+    ObservedGate,
+    Teller,
+    observed_settings,
+    observed_teller,
+)
 from zcluster.supervisor.perform import Doors, GroupPlace, Performer, ReferencePlace
 from zcluster.supervisor.places import (
     gated_interfaces,
     group_places,
     link_facts,
     link_place,
+    listed_links,
     reference_places,
 )
 from zcluster.supervisor.questions import Questions
@@ -61,10 +70,12 @@ from zcluster.supervisor.succession import Succession
 from zcluster.supervisor.transport import Transport
 from zcluster.wire.beacon import Envelope
 from zcluster.wire.codec import BeatEncoder
-from zcluster.wire.keys import WireKeys, derive
+from zcluster.wire.keys import WireKeys, derive, observing
 from zcluster.wire.reader import BeatReader
 
 LARGEST_MACS = 64
+GATHER_SHARE = 10
+LONGEST_GATHER_MS = 4
 SWITCH_INTERVAL_S = 0.0005  # how long a side thread may keep the interpreter from the loop
 STALL_SHARE = 3  # of a lease: what is worth telling
 SIDE_PRIORITY = realtime.DEFAULT_PRIORITY - 1
@@ -80,8 +91,8 @@ class Ground:
     service_interfaces: tuple[str, ...]
     own_macs: tuple[str, ...]
     links: Links
-    addresses: Addresses
-    gate: Gate
+    addresses: Addresses | ObservedAddresses
+    gate: Gate | ObservedGate
     neighbours: Neighbours
     succession: Succession
     notices: tuple[str, ...]
@@ -92,7 +103,8 @@ def assemble(configuration: Configuration, secret: bytes, node_name: str | None)
     """Everything up to the first turn; closed behind the last. Raises ZclusterError for what is refused."""
     with ExitStack() as stack:
         ground = _ground(configuration, node_name, stack)
-        yield _Assembly(configuration, ground, derive(secret), stack)
+        keys = derive(observing(secret) if configuration.is_observing else secret)
+        yield _Assembly(configuration, ground, keys, stack)
 
 
 class Running(Protocol):
@@ -105,10 +117,11 @@ class Running(Protocol):
 
 
 def _ground(configuration: Configuration, node_name: str | None, stack: ExitStack) -> Ground:
-    notices = prepare_host()
+    is_observing = configuration.is_observing
+    notices = [NOTICE] if is_observing else prepare_host()
     links = Links()
     stack.callback(links.close)
-    addresses = Addresses()
+    addresses = ObservedAddresses() if is_observing else Addresses()
     stack.callback(addresses.close)
     present = [LocalAddress(one.interface, one.address) for one in addresses.present() if not one.is_ours]
     identity = identify(configuration, socket.gethostname(), present, node_name=node_name)
@@ -117,7 +130,7 @@ def _ground(configuration: Configuration, node_name: str | None, stack: ExitStac
     interfaces = gated_interfaces(groups)
     managed = [address for group in groups for address in group.addresses]
 
-    gate = Gate()
+    gate = ObservedGate() if is_observing else Gate()
     stack.callback(gate.shut)
     succession = Succession(
         DurableFile(configuration.state_dir), identity.node, configuration.timing, wall_ms(), monotonic_ms
@@ -128,8 +141,9 @@ def _ground(configuration: Configuration, node_name: str | None, stack: ExitStac
     if not gate.egress_supported:
         notices.append("this kernel has no egress hook: announcements rely on the daemon's own clock")
 
-    listened = tuple(dict.fromkeys([*interfaces, *(reference.interface for reference in references)]))
-    spoken = dict.fromkeys([*listened, *(local.interface for local in identity.links)])
+    served = tuple(dict.fromkeys([*interfaces, *(reference.interface for reference in references)]))
+    listened = () if is_observing else served
+    spoken = dict.fromkeys([*served, *(local.interface for local in identity.links)])
     own_macs = dict.fromkeys(mac for name in spoken for mac in macs(links.present(), name))
     watched = {
         *managed,
@@ -161,7 +175,8 @@ class _Assembly:
     ) -> None:
         self._configuration = configuration
         self._ground = ground
-        self._settings = settings_of(configuration)
+        settings = settings_of(configuration)
+        self._settings = observed_settings(settings) if configuration.is_observing else settings
         self._name = ground.identity.node
         self._version = _version()
         self._started_ms = monotonic_ms()
@@ -189,6 +204,12 @@ class _Assembly:
             self._kernel.submit,
         )
         stack.callback(self._transport.close)
+        self._names = SideThread("zcluster-names", SIDE_PRIORITY)
+        # Not waited for at the end: a name server may say nothing for half a minute.
+        stack.callback(self._names.submit_end)
+        self._discovery = Discovery(
+            listed_links(ground.identity), self._transport.listed, self._names.submit, monotonic_ms
+        )
         self._chronicle = Chronicle(
             self._name,
             Story(self._journal.recent(LARGEST_RECORDS)),
@@ -225,7 +246,7 @@ class _Assembly:
                 store=succession.file.store,
                 submit_disk=self._disk.submit,
                 submit_kernel=self._kernel.submit,
-                tell=self._chronicle.tell,
+                tell=self._teller(),
                 answer_move=self._answer,
             ),
             ground.groups,
@@ -255,9 +276,9 @@ class _Assembly:
         self.loop = Loop(
             core,
             self._performer,
-            (self._transport, self._performer, self._questions, signals, self._life),
+            (self._transport, self._discovery, self._performer, self._questions, signals, self._life),
             monotonic_ms,
-            Gathering(self._node, configuration.timing.beat_ms),
+            min(configuration.timing.beat_ms // GATHER_SHARE, LONGEST_GATHER_MS),
             self._tell_stall,
             configuration.timing.lease_ms // STALL_SHARE,
         )
@@ -265,6 +286,7 @@ class _Assembly:
         self.loop.watch(signals.fileno(), signals.receive)
         self.loop.watch(self._disk.fileno(), self._disk.receive)
         self.loop.watch(self._kernel.fileno(), self._kernel.receive)
+        self.loop.watch(self._names.fileno(), self._names.receive)
         self.loop.watch(self._control.fileno(), self._questions.receive)
         self.loop.watch(ground.links.fileno(), self._receive_links)
         self.loop.watch(ground.neighbours.fileno(), self._receive_sightings)
@@ -286,6 +308,7 @@ class _Assembly:
     # ---- intakes
 
     def _receive_links(self) -> list[Event]:
+        self._discovery.hasten()
         return self._interfaces.receive(
             self._transport, self._ground.neighbours, self._performer, monotonic_ms()
         )
@@ -304,6 +327,14 @@ class _Assembly:
         return self._performer.keeps_open
 
     # ---- words
+
+    def _teller(self) -> Teller:
+        """Who hears the core."""
+        gate = self._ground.gate
+        if not isinstance(gate, ObservedGate):
+            return self._chronicle.tell
+        gate.tell = observed_teller(self._chronicle.tell)
+        return gate.tell
 
     def _answer(self, answer: AnswerMove) -> None:
         if answer.identity == ASKED_BY_SIGNAL and not answer.is_accepted:
@@ -351,7 +382,10 @@ class _Assembly:
             is_observing=self._configuration.is_observing,
             links=link_facts(self._configuration, self._ground.identity),
             notices=tuple(self._notices),
-            warnings=tuple(f"link {name}: {problem}" for name, problem in broken.items()),
+            warnings=(
+                *(f"link {name}: {problem}" for name, problem in broken.items()),
+                *self._discovery.problems(),
+            ),
             counters=self._counters(),
         )
         return status_of(view(self._node, now_ms), around, self._chronicle.story)
@@ -375,6 +409,7 @@ class _Assembly:
             ("beats_", self._reader.counts),
             ("bus_", self._bus.counts),
             ("", self._transport.counts),
+            ("", self._discovery.counts),
             ("", self._performer.counts),
             ("", self._chronicle.counts),
             ("recording_", self._recorded),

@@ -19,6 +19,7 @@ from zcluster.config.load import load
 from zcluster.errors import ZclusterError
 from zcluster.supervisor.assembly import assemble
 from zcluster.supervisor.lock import take_lock
+from zcluster.supervisor.observing import observed_place
 
 EXIT_WELL = 0
 EXIT_RESTART = 75  # EX_TEMPFAIL: a planned restart; start the next life at once, nothing was closed
@@ -55,8 +56,9 @@ def run(
 
 
 def _placed(configuration: Configuration, state_dir: Path | None, run_dir: Path | None) -> Configuration:
+    kept_in = state_dir or configuration.state_dir
     return replace(
         configuration,
-        state_dir=state_dir or configuration.state_dir,
+        state_dir=observed_place(kept_in) if configuration.is_observing else kept_in,
         run_dir=run_dir or configuration.run_dir,
     )

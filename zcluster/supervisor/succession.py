@@ -22,6 +22,7 @@ from zcluster.control.restart import is_usable
 from zcluster.control.timing import Timing
 from zcluster.control.units import GroupName, NodeName
 from zcluster.errors import KernelRefused, StateFileError
+from zcluster.supervisor.observing import ObservedAddresses, ObservedGate
 from zcluster.supervisor.perform import Address, GroupPlace, Performer
 
 TOO_LATE = "this life began too late to go on with what the last one left open; it was closed"
@@ -71,7 +72,11 @@ class Succession:
         return is_member and is_usable(handover, self._clock(), self._timing)
 
     def stand(
-        self, gate: Gate, addresses: Addresses, groups: Sequence[GroupPlace], interfaces: Sequence[str]
+        self,
+        gate: Gate | ObservedGate,
+        addresses: Addresses | ObservedAddresses,
+        groups: Sequence[GroupPlace],
+        interfaces: Sequence[str],
     ) -> tuple[Present, ...]:
         """Have the gate stand: the last life's, or closed. Returns the addresses that were left and are gone.
 
@@ -107,7 +112,10 @@ class Succession:
 
 
 def _is_adopted(
-    gate: Gate, managed: Sequence[Address], interfaces: Sequence[str], kept: Collection[Address]
+    gate: Gate | ObservedGate,
+    managed: Sequence[Address],
+    interfaces: Sequence[str],
+    kept: Collection[Address],
 ) -> bool:
     try:
         return gate.adopt(managed, interfaces, kept)

@@ -56,6 +56,11 @@ def derive(secret: bytes) -> WireKeys:
     )
 
 
+def observing(secret: bytes) -> bytes:
+    """The secret that observing nodes of that cluster use: those that act cannot even hear them, nor be heard."""
+    return _derived(secret, b"zc observing")
+
+
 def _derived(secret: bytes, purpose: bytes) -> bytes:
     return blake2b(key=secret, person=purpose, digest_size=SECRET_BYTES).digest()
 
