@@ -37,6 +37,7 @@ from zcluster.recording.beginning import Birth
 from zcluster.recording.segments import SegmentWriter
 from zcluster.supervisor.chronicle import Chronicle, wall_ms
 from zcluster.supervisor.discovery import Discovery
+from zcluster.supervisor.gathering import Gathering
 from zcluster.supervisor.interfaces import Interfaces
 from zcluster.supervisor.life import Life
 from zcluster.supervisor.loop import Loop, monotonic_ms
@@ -74,8 +75,6 @@ from zcluster.wire.keys import WireKeys, derive, observing
 from zcluster.wire.reader import BeatReader
 
 LARGEST_MACS = 64
-GATHER_SHARE = 10
-LONGEST_GATHER_MS = 4
 SWITCH_INTERVAL_S = 0.0005  # how long a side thread may keep the interpreter from the loop
 STALL_SHARE = 3  # of a lease: what is worth telling
 SIDE_PRIORITY = realtime.DEFAULT_PRIORITY - 1
@@ -278,7 +277,7 @@ class _Assembly:
             self._performer,
             (self._transport, self._discovery, self._performer, self._questions, signals, self._life),
             monotonic_ms,
-            min(configuration.timing.beat_ms // GATHER_SHARE, LONGEST_GATHER_MS),
+            Gathering(self._node, configuration.timing.beat_ms),
             self._tell_stall,
             configuration.timing.lease_ms // STALL_SHARE,
         )
