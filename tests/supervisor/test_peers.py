@@ -6,6 +6,7 @@ from zcluster.supervisor.peers import (
     BUS_SILENCE_BEATS,
     FORGET_AFTER_MS,
     LARGEST_PEERS,
+    LATE_MS,
     LEAST_BUS_SILENCE_MS,
     LIVING_MS,
     LONGEST_BUS_PATIENCES,
@@ -37,15 +38,17 @@ def test_who_is_heard_by_multicast_gets_few_beats_by_unicast() -> None:
 
 def test_who_hears_us_late_gets_every_beat_by_unicast_and_on_the_bus() -> None:
     peers = Peers(BEAT_MS)
-    peers.heard("n2", "hb1", "10.1.0.2", True, 1000)
+    for node in ("n2", "n3"):
+        peers.heard(node, "hb1", f"10.1.0.{node[1]}", True, 1000)
     assert not peers.is_bus_needed(1000)
     assert peers.unicast("hb1", 1, 1000) == []
-    peers.hears_us_late(1020)
+    peers.hears_us_late("n2", 1020)
     assert peers.is_bus_needed(1020)
     assert peers.unicast("hb1", 1, 1020) == ["10.1.0.2"]
-    assert not peers.is_bus_needed(1020 + LIVING_MS)
-    peers.heard("n2", "hb1", "10.1.0.2", True, 1020 + LIVING_MS)
-    assert peers.unicast("hb1", 1, 1020 + LIVING_MS) == []
+    for node in ("n2", "n3"):
+        peers.heard(node, "hb1", f"10.1.0.{node[1]}", True, 1020 + LATE_MS)
+    assert not peers.is_bus_needed(1020 + LATE_MS)
+    assert peers.unicast("hb1", 1, 1020 + LATE_MS) == []
 
 
 def test_who_is_heard_by_unicast_alone_gets_every_beat_so() -> None:

@@ -15,6 +15,7 @@ LARGEST_PEERS = 256
 UNICAST_EVERY_BEATS = 25
 MULTICAST_LATELY_BEATS = 6
 LIVING_MS = 2000
+LATE_MS = 1000
 LEAST_BUS_SILENCE_MS = 2000
 BUS_SILENCE_BEATS = 40  # each link's bus carries only some of the beats
 LONGEST_BUS_PATIENCES = 8
@@ -43,7 +44,7 @@ class Peers:
         self._ways: dict[LinkName, dict[NodeName, _Way]] = {}
         self._datagram_ms: dict[NodeName, int] = {}
         self._bus_ms: dict[tuple[NodeName, LinkName], int] = {}
-        self._late_ms = -LIVING_MS
+        self._late_ms: dict[NodeName, int] = {}
 
     def heard(
         self, node: NodeName, link: LinkName, address: str, is_multicast: bool, now_ms: int
@@ -72,16 +73,19 @@ class Peers:
         """An authentic beat of `node` came over the bus of that link."""
         self._bus_ms[node, link] = now_ms
 
-    def hears_us_late(self, now_ms: int) -> None:
-        """Some peer acknowledged a beat of ours that is older than datagrams would leave it."""
-        self._late_ms = now_ms
+    def hears_us_late(self, node: NodeName, now_ms: int) -> None:
+        """The peer acknowledged a beat of ours that is older than datagrams would leave it."""
+        self._late_ms[node] = now_ms
 
     def is_bus_needed(self, now_ms: int) -> bool:
         """Whether some living peer needs every beat on the bus: it is lately heard there and by no datagram, or
         what it acknowledges shows that ours reach it late.
         """
         living_ms, lately_ms = now_ms - LIVING_MS, now_ms - self._lately_ms
-        return self._late_ms > living_ms or any(
+        self._late_ms = {
+            node: late_ms for node, late_ms in self._late_ms.items() if late_ms > now_ms - LATE_MS
+        }
+        return bool(self._late_ms) or any(
             heard_ms > living_ms and self._datagram_ms.get(node, 0) < lately_ms
             for (node, _), heard_ms in self._bus_ms.items()
         )
@@ -113,10 +117,10 @@ class Peers:
         if sequence % UNICAST_EVERY_BEATS == 0:
             return [way.address for way in ways.values()]
         living_ms, lately_ms = now_ms - LIVING_MS, now_ms - self._lately_ms
-        if self._late_ms > living_ms:
-            return [way.address for way in ways.values() if way.heard_ms > living_ms]
         return [
-            way.address for way in ways.values() if way.multicast_ms < lately_ms and way.heard_ms > living_ms
+            way.address
+            for node, way in ways.items()
+            if (way.multicast_ms < lately_ms or node in self._late_ms) and way.heard_ms > living_ms
         ]
 
     def addresses(self, link: LinkName) -> list[str]:

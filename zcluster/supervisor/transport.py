@@ -218,7 +218,7 @@ class Transport:
             self._newest[node, link] = event.beat.sequence
             ack = event.beat.acks.get(self._node)
             if ack is not None and self._sent_sequence - ack.sequence > BUS_EVERY_BEATS:
-                self._peers.hears_us_late(monotonic_ms())
+                self._peers.hears_us_late(node, monotonic_ms())
             return True
         if self._newest.get((node, link)) == event.sequence:
             return False
