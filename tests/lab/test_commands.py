@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from zcluster.cli import commands
+from zcluster.lab.catalogue import FAULTS
 from zcluster.lab.commands import FAULT_NAMES
-from zcluster.lab.faults import FAULTS
 
 
 def test_every_fault_is_on_the_command_line_and_tells_its_story() -> None:

@@ -72,6 +72,48 @@ def test_cut_cluster_links_move_nothing(environment: dict[str, str]) -> None:
     assert line["outage_ms"] is None
 
 
+@pytest.mark.parametrize("fault", ["restart-daemon", "no-multicast"])
+def test_what_is_no_failure_moves_nothing_and_misses_nothing(environment: dict[str, str], fault: str) -> None:
+    (line,) = trials(environment, fault, "--trials", "1")
+    assert line["from"] == line["to"]
+    assert line["outage_ms"] is None
+
+
+def test_a_flushed_ruleset_costs_a_beat_or_two(environment: dict[str, str]) -> None:
+    (line,) = trials(environment, "flush-rules", "--trials", "1")
+    assert line["from"] == line["to"]
+    assert (line["outage_ms"] or 0) < 150  # type: ignore[operator]
+
+
+def test_a_proxy_does_not_hinder_a_takeover(environment: dict[str, str]) -> None:
+    (line,) = trials(environment, "proxy-arp", "--trials", "1")
+    assert line["from"] != line["to"]
+    assert isinstance(line["outage_ms"], float)
+    assert 50 < line["outage_ms"] < 1000
+
+
+def test_the_roster_changes_without_a_move(environment: dict[str, str]) -> None:
+    for fault in ("remove-node", "add-node"):
+        (line,) = trials(environment, fault, "--trials", "1")
+        assert line["from"] == line["to"]
+        assert line["outage_ms"] is None
+
+
+def test_one_of_two_nodes_goes_on_without_the_other(environment: dict[str, str]) -> None:
+    done = lab(environment, "trial", "--fault", "two-nodes", "--trials", "3", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "two-nodes, standard, 2 nodes, 1 groups: 3 trials" in done.stderr
+    for line in map(json.loads, done.stdout.splitlines()):
+        assert {line["from"], line["to"]} == {"n1", "n2"}
+        assert line["answered_twice"] is False
+
+
+def test_two_nodes_are_two(environment: dict[str, str]) -> None:
+    done = lab(environment, "trial", "--fault", "two-nodes", "--nodes", "3")
+    assert done.returncode != 0
+    assert "--nodes 2" in done.stderr
+
+
 def test_a_switchover_is_short_and_measured(environment: dict[str, str]) -> None:
     (line,) = trials(environment, "switchover", "--trials", "1")
     assert line["from"] != line["to"]

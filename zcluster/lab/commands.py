@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from zcluster.lab.plan import MOST_NODES
+
 FAULT_NAMES = (
     "kill-host",
     "cut-service",
@@ -19,6 +21,12 @@ FAULT_NAMES = (
     "restart-daemon",
     "switchover",
     "power-all",
+    "no-multicast",
+    "flush-rules",
+    "proxy-arp",
+    "two-nodes",
+    "add-node",
+    "remove-node",
 )
 PRESETS = ("standard", "fast", "patient")
 
@@ -37,7 +45,9 @@ def _size(nodes: int, groups: int) -> Callable[[Callable[..., Any]], Callable[..
         command = click.option("--groups", type=click.IntRange(1, 20), default=groups, show_default=True)(
             command
         )
-        return click.option("--nodes", type=click.IntRange(3, 7), default=nodes, show_default=True)(command)
+        return click.option("--nodes", type=click.IntRange(2, MOST_NODES), default=nodes, show_default=True)(
+            command
+        )
 
     return decorate
 
@@ -110,8 +120,17 @@ def shell(node: str, command: tuple[str, ...]) -> None:
 @click.option("--seed", type=int, default=1, show_default=True, help="Repeats the choices that chance makes.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a trial.")
 @_keep
+@click.pass_context
 def trial(
-    nodes: int, groups: int, preset: str, fault_name: str, trials: int, seed: int, as_json: bool, keep: bool
+    context: click.Context,
+    nodes: int,
+    groups: int,
+    preset: str,
+    fault_name: str,
+    trials: int,
+    seed: int,
+    as_json: bool,
+    keep: bool,
 ) -> None:
     """Repeat a fault in one laboratory: a line a trial, and a summary on standard error.
 
@@ -121,7 +140,18 @@ def trial(
     from zcluster.lab.trial import trial_work
     from zcluster.lab.world import run_in_world
 
+    if fault_name == "two-nodes":
+        nodes, groups = _unless_given(context, nodes=2, groups=1)
     plan = make_plan(nodes, groups, preset)
     sys.exit(
         run_in_world(lambda where: trial_work(plan, fault_name, trials, seed, as_json, where), keep=keep)
     )
+
+
+def _unless_given(context: click.Context, **defaults: int) -> list[int]:
+    """Values of options: these, for those that the caller left out."""
+    default = click.core.ParameterSource.DEFAULT
+    return [
+        value if context.get_parameter_source(name) is default else int(context.params[name])
+        for name, value in defaults.items()
+    ]

@@ -16,8 +16,9 @@ _LINK_NAME = {Network.RING1: "ring1", Network.RING2: "ring2", Network.SERVICE: "
 
 def cluster_file(plan: Plan, key_file: Path) -> str:
     """The TOML text; see conf/example.toml for what each key means."""
-    # A node may hold two groups only where the groups could not otherwise survive what the cluster survives.
-    several = "true" if len(plan.groups) > plan.majority else "false"
+    lets_hold_several = plan.lets_hold_several
+    if lets_hold_several is None:
+        lets_hold_several = len(plan.groups) > plan.majority
     head = f"""\
 [cluster]
 name = "laboratory"
@@ -26,12 +27,20 @@ preset = "{plan.preset}"
 key-file = "{key_file}"
 state-dir = "{STATE_DIRECTORY}"
 run-dir = "{RUN_DIRECTORY}"
-several-groups-per-node = {several}
+several-groups-per-node = {"true" if lets_hold_several else "false"}
+survivor-claims = {"true" if _is_pair(plan) else "false"}
+forget-after-s = {plan.forget_after_s}
 recording = "{"on" if plan.is_recording else "off"}"
 """
     links = [_link(network) for network in Network]
+    if _is_pair(plan):  # what a survivor knows its own cable by: the client answers as a router would
+        links[-1] += f'reference = ["{plan.client.address(Network.SERVICE)}"]\n'
     groups = [_group(group, 100 * (len(plan.groups) - number)) for number, group in enumerate(plan.groups)]
     return "\n".join([head, *links, *groups])
+
+
+def _is_pair(plan: Plan) -> bool:
+    return len(plan.nodes) == 2
 
 
 def _link(network: Network) -> str:

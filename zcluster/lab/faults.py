@@ -32,8 +32,9 @@ class Fault(ABC):
 
     name: ClassVar[str]
     story: ClassVar[str]
-    moves: ClassVar[bool] = True
-    hold_s: ClassVar[float] = 0.5
+    moves: bool = True
+    hold_s: float = 0.5
+    way: str = ""  # which of several ways chance has chosen
     # Whether the holder gives the group away because it feels ill: that it does a limited number of times.
     is_health_move: ClassVar[bool] = False
 
@@ -51,6 +52,10 @@ class Fault(ABC):
     @abstractmethod
     def heal(self) -> None:
         """Undo it."""
+
+    def complaints(self) -> list[str]:
+        """What else should have come of it and has not, once all is well again."""
+        return []
 
 
 class KillHost(Fault):
@@ -241,20 +246,3 @@ class PowerAll(Fault):
         """The hosts that never returned do, after the trial, for the next one."""
         for node in self.lost:
             self.lab.power_on(node)
-
-
-FAULTS: dict[str, type[Fault]] = {
-    fault.name: fault
-    for fault in (
-        KillHost,
-        CutService,
-        CutLinks,
-        KillDaemon,
-        RestartDaemon,
-        StopDaemon,
-        Isolate,
-        PauseHost,
-        Switchover,
-        PowerAll,
-    )
-}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -105,6 +106,10 @@ class Laboratory:
         self._without_power.discard(node)
         self._storage(node).lose_power()
 
+    def lose_disk(self, node: str) -> None:
+        """Empty the disk of a host that was cleared away."""
+        shutil.rmtree(self._storage(node).state, ignore_errors=True)
+
     def start_daemon(self, node: str) -> Program:
         """Start the daemon on a host, as its service manager would."""
         log = self.log_of(node)
@@ -125,6 +130,11 @@ class Laboratory:
         """The status of every daemon that answers."""
         asked = ((node, ask_status(self._storage(node).run, _ASK_LIMIT_S)) for node in self.powered)
         return {node: status for node, status in asked if status is not None}
+
+    def is_heard(self, node: str, by: str) -> bool:
+        """Whether the daemon of `by` hears that node."""
+        rows = self.statuses().get(by, {}).get("nodes", [])
+        return any(row["name"] == node and row["is_heard"] for row in rows)
 
     def ownership(self, group: str) -> Ownership:
         """Who holds a group now, as the daemons say."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from pyroute2 import IPRoute
 
 from zcluster.errors import LabError
-from zcluster.lab.bridge_ports import PortState, set_port_states
+from zcluster.lab.bridge_ports import PortState, set_multicast_flood, set_port_states
 from zcluster.lab.namespaces import MS_NODEV, MS_NOEXEC, MS_NOSUID, mount
 from zcluster.lab.plan import LENGTH_V4, LENGTH_V6, HostPlan, Network
 
@@ -82,6 +82,11 @@ class Switchboard:
     def unmute(self, host: str, *networks: Network) -> None:
         """Forward again on ports that `mute` closed."""
         self._set_port_states(host, networks, PortState.FORWARDING)
+
+    def flood_multicast(self, is_on: bool) -> None:
+        """Let every port of every bridge pass multicast frames on, or none."""
+        with _told("change how multicast is flooded"):
+            set_multicast_flood(list(self._ports.values()), is_on)
 
     def forget(self, host: str) -> None:
         """Take the host's cables away, its own ends included (its namespace may be held by no process)."""

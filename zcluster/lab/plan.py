@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-MOST_NODES = 7
+MOST_NODES = 24
 MOST_GROUPS = 20
 CLIENT = "client"
 _CLIENT_NUMBER = 250
@@ -76,13 +76,17 @@ class GroupPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The whole laboratory on paper."""
+    """The whole laboratory on paper. `lets_hold_several` None: where the groups could not otherwise survive
+    what the cluster survives.
+    """
 
     nodes: tuple[HostPlan, ...]
     client: HostPlan
     groups: tuple[GroupPlan, ...]
     preset: str
     is_recording: bool = False
+    lets_hold_several: bool | None = None
+    forget_after_s: int = 600
 
     @property
     def hosts(self) -> tuple[HostPlan, ...]:

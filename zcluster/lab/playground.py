@@ -15,7 +15,7 @@ from random import Random
 
 from zcluster.console.status import render
 from zcluster.errors import LabError
-from zcluster.lab.faults import FAULTS
+from zcluster.lab.catalogue import FAULTS
 from zcluster.lab.laboratory import FOUNDING_LIMIT_S, Laboratory, check_node
 from zcluster.lab.plan import GroupPlan, Plan
 from zcluster.lab.trial import run_trial

@@ -16,8 +16,9 @@ from random import Random
 
 from zcluster.control.takeover import HEALTH_MOVES_LIMIT, HEALTH_MOVES_WINDOW_MS
 from zcluster.errors import LabError
+from zcluster.lab.catalogue import FAULTS
 from zcluster.lab.cluster_view import Ownership, holders_by_group
-from zcluster.lab.faults import FAULTS, Fault, PowerAll
+from zcluster.lab.faults import Fault, PowerAll
 from zcluster.lab.laboratory import FOUNDING_LIMIT_S, Laboratory
 from zcluster.lab.plan import GroupPlan, Plan
 from zcluster.lab.result import Result, summary
@@ -121,8 +122,11 @@ def run_trial(lab: Laboratory, fault_name: str, group: GroupPlan, chance: Random
         else:
             _break_and_mend(trial)
         lab.wait_until_well()
+        trial.problems += fault.complaints()
     except LabError as error:
         trial.problems.append(str(error))
+    if fault.way:
+        trial.notes.append(f"{fault_name} by {fault.way}")
     lab.wait(_SETTLE_S)
     # What broke only after all was well belongs to this trial: its end is waited for as well.
     lab.comes_true(lambda: not lab.silent_addresses(), MOVE_LIMIT_S)
