@@ -36,6 +36,7 @@ TICKS_AT_ONE_MS = 60
 TICK = happened.Tick()
 START_MS = 20.0
 CALL_MS = 0.5
+RETRY_MS = 200.0
 SLOW_CALL_MS = 300.0
 REFUSED = "the kernel refused (simulated)"
 RESTART_MS = (100.0, 800.0, 800.0, 4000.0)
@@ -376,13 +377,24 @@ class Host:
     def _refuses_gate(self) -> bool:
         """Whether the kernel turns a call on the gate down; the core is told so, and when it obeys again."""
         if self._refuses():
-            self._has_gate_problem = True
+            if not self._has_gate_problem:
+                self._has_gate_problem = True
+                self.world.at(self.world.now + RETRY_MS, self._retry_gate, self.life)
             self._inbox.append(happened.HealthChanged("gate", REFUSED))
             return True
         if self._has_gate_problem:
             self._has_gate_problem = False
             self._inbox.append(happened.HealthChanged("gate", ""))
         return False
+
+    def _retry_gate(self, life: object) -> None:
+        """The shell tries again by itself: a node that may hold nothing makes no call on its gate."""
+        if life == self.life and self._has_gate_problem:
+            if self._refuses():
+                self.world.at(self.world.now + RETRY_MS, self._retry_gate, life)
+            else:
+                self._has_gate_problem = False
+                self.deliver(happened.HealthChanged("gate", ""))
 
     def _open(self, action: act.OpenAddresses) -> None:
         """Adding an address can wait for the kernel, so a thread does it; the gate is pointed when that is done."""
