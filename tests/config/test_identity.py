@@ -87,3 +87,19 @@ def test_everything_that_does_not_fit_is_told_at_once() -> None:
 @given(st.permutations(PLAIN))
 def test_the_order_of_interfaces_does_not_matter(addresses: list[LocalAddress]) -> None:
     assert identify(CONFIGURATION, "pbx3", addresses) == identify(CONFIGURATION, "pbx3", PLAIN)
+
+
+def test_a_witness_need_not_be_on_every_network() -> None:
+    configuration = accepted(GOOD.replace("= 3", '= 3\nwitnesses = ["w*"]'))
+    witness = identify(configuration, "w1", host("eth1=10.77.1.3"))
+    assert [local.link.name for local in witness.links] == ["ring1"]
+    assert witness.groups == ()
+    everywhere = identify(configuration, "w1", PLAIN)
+    assert [local.link.name for local in everywhere.links] == ["ring1", "service"]
+    assert [local.group.name for local in everywhere.groups] == ["sip1"], "where it could, its gate stands"
+    with pytest.raises(IdentityError, match="no local address is in any link's network"):
+        identify(configuration, "w1", host("eth1=10.9.9.9"))
+    with pytest.raises(IdentityError, match="link service: no local address"):
+        identify(configuration, "pbx1", host("eth1=10.77.1.3"))
+    with pytest.raises(IdentityError, match="several interfaces"):
+        identify(configuration, "w1", host("eth1=10.77.1.3", "eth3=10.77.1.4"))

@@ -120,6 +120,21 @@ SENTENCES: list[tuple[dict[str, Any], ExitStatus, str]] = [
         "lost nodes are off, see `zcluster roster show` (1 more below).",
     ),
     (
+        {
+            "nodes": with_nodes(
+                node(
+                    "n5",
+                    "SLAVE",
+                    is_witness=True,
+                    position=2,
+                    links=[{"name": "hb1", "is_heard": False, "heard_ms": None}],
+                )
+            )
+        },
+        ExitStatus.WELL,
+        "All 3 groups are held; 2 slaves stand ready.",
+    ),
+    (
         {"unadmitted": ["n6"]},
         ExitStatus.DEGRADED,
         "All 3 groups are held, but n6 is heard and not admitted: `zcluster roster add n6`, or stop it.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from zcluster.config.configuration import Address, Configuration, Group, Link, Network
 from zcluster.config.names import NAME_RULE, is_name
@@ -65,7 +66,8 @@ def identify(
 ) -> Identity:
     """This host's identity. `node_name`, where given, stands in for the host's name.
 
-    Raises IdentityError, which lists everything that does not fit at once.
+    A witness carries nothing, so it need not be on every network: one link is enough for it. Raises
+    IdentityError, which lists everything that does not fit at once.
     """
     wrong: list[str] = []
     own = _without_floating(configuration, local_addresses)
@@ -74,14 +76,22 @@ def identify(
         wrong.append(
             f"{node!r} cannot be a node's name: {NAME_RULE}; set this host's name, or give --node NAME"
         )
+    is_witness = any(fnmatchcase(node, pattern) for pattern in configuration.witnesses)
     links = tuple(
-        local for link in configuration.links if (local := _local_link(link, own, wrong)) is not None
+        local
+        for link in configuration.links
+        if not (is_witness and not _inside(link.network, own))
+        and (local := _local_link(link, own, wrong)) is not None
     )
     groups = tuple(
         LocalGroup(group, interface)
         for group in configuration.groups
-        if (interface := _group_interface(group, configuration, own, wrong)) is not None
+        if not (is_witness and (group.network is None or not _inside(group.network, own)))
+        and (interface := _group_interface(group, configuration, own, wrong)) is not None
     )
+    if not links and not wrong:
+        networks = ", ".join(str(link.network) for link in configuration.links)
+        wrong.append(f"no local address is in any link's network ({networks}); give an interface its address")
     if wrong:
         raise IdentityError("\n".join(["this host does not fit the file:", *(f"  {line}" for line in wrong)]))
     return Identity(node, links, groups)

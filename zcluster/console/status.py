@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from zcluster.adapters.control_socket import ask
-from zcluster.console.verdict import ExitStatus, Status, judge
+from zcluster.console.verdict import ExitStatus, Status, is_missed, judge
 from zcluster.console.words import counted, duration, ordinal, paragraph, table
 from zcluster.errors import ControlSocketError
 
@@ -98,7 +98,7 @@ def _condition(node: Mapping[str, Any], status: Status) -> str:
         return "never heard" if node["heard_ms"] is None else f"silent since {duration(node['heard_ms'])}"
     parts = ["witness"] if node["is_witness"] else []
     parts += [f"holds {', '.join(node['holds'])}"] if node["holds"] else []
-    silent = [link["name"] for link in node["links"] if not link["is_heard"]]
+    silent = [link["name"] for link in node["links"] if is_missed(node, link)]
     if silent and not node["is_self"]:
         parts.append(f"silent on {', '.join(silent)}")
     if node["unready"]:

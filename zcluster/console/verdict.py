@@ -71,9 +71,14 @@ def silent_links(status: Status) -> dict[str, list[str]]:
     for node in status["nodes"]:
         if node["is_heard"] and not node["is_self"]:
             for link in node["links"]:
-                if not link["is_heard"]:
+                if is_missed(node, link):
                     found.setdefault(link["name"], []).append(node["name"])
     return found
+
+
+def is_missed(node: Mapping[str, Any], link: Mapping[str, Any]) -> bool:
+    """Whether a node that is heard ought to be heard on that link too. A witness need not be on every network."""
+    return not link["is_heard"] and not (node["is_witness"] and link["heard_ms"] is None)
 
 
 def _complaints(status: Status) -> list[str]:
