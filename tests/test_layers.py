@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
         ("wire", "import zcluster.supervisor\n"),
         ("adapters", "import pydantic\n"),
         ("console", "import zmq\n"),
+        ("switch", "import zcluster.supervisor\n"),
     ],
 )
 def test_a_planted_import_breaks_a_contract(tmp_path: Path, room: str, planted: str) -> None:

@@ -35,6 +35,18 @@ class BadMessage(ZclusterError):
         self.kind = kind
 
 
+class SwitchError(ZclusterError):
+    """Something between us and a telephone switch: see its two kinds."""
+
+
+class CommandRefused(SwitchError):
+    """A command for the switch cannot be expressed: its text would end it early or say something else."""
+
+
+class SwitchUnavailable(SwitchError):
+    """The switch cannot be asked now: not connected, or too much is waiting for it already."""
+
+
 class KernelRefused(ZclusterError):
     """The kernel turned down an operation (address, route, packet filter, neighbour, socket option)."""
 
