@@ -240,7 +240,7 @@ def picture(lines: Sequence[Line]) -> str:
                 )
             )
         blocks.append((fault, rows))
-    subtitle = "dot: a trial; bar and number: the median; at 1 ms: nothing missed; RED: two hosts answered for the address"
+    subtitle = "dot: a trial; bar and number: the median; at 1 ms: nothing missed; RED: two hosts answered"
     return draw("How long the address does not answer", f"{subtitle}; {keepalived_version()}", blocks)
 
 
