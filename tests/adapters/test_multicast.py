@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
+from tests.adapters.wire import Wire
 from zcluster.adapters.multicast import RECEIVE_BYTES, BeaconSocket
 from zcluster.errors import KernelRefused, LinkBroken
 
@@ -129,6 +130,15 @@ def test_a_rule_against_one_peer_does_not_break_the_link(
             left.send(b"beat")
     finally:
         command("ip", "netns", "exec", hosts[0], "nft", "delete table inet zct")
+
+
+def test_a_peer_without_a_route_does_not_break_the_link(wire: Wire) -> None:
+    with wire.host.inside(), closing(BeaconSocket("h0", "fd77::1", "", PORT)) as socket_6:
+        assert socket_6.send_to(b"beat", "2001:db8::1") is False
+        assert socket_6.send_to(b"beat", "fd77::2") is True
+    with wire.host.inside(), closing(BeaconSocket("h0", "10.77.0.1", "", PORT)) as socket_4:
+        assert socket_4.send_to(b"beat", "10.77.0.255") is False
+        assert socket_4.send_to(b"beat", "10.77.0.2") is True
 
 
 def test_each_socket_is_drained_up_to_the_limit(pair: tuple[BeaconSocket, BeaconSocket]) -> None:

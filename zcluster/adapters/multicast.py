@@ -13,6 +13,7 @@ Sources: ip(7), ipv6(7), socket(7); linux/in6.h for what Python does not name.
 from __future__ import annotations
 
 import errno
+import fcntl
 import socket
 import struct
 from ipaddress import ip_address
@@ -33,6 +34,9 @@ IPV6_MULTICAST_ALL = 29
 _BUSY = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.ENOMEM))
 # A rule or route of this host against one peer is no reason to give up the link and all others on it.
 _BUSY_OR_ONE_PEER = _BUSY | {errno.EPERM, errno.EACCES, errno.EHOSTUNREACH}
+# No way to the peer: its matter while our interface is up, the link's when it is not.
+_NO_WAY = frozenset((errno.ENETUNREACH, errno.EINVAL))
+_GET_FLAGS, _IS_UP = 0x8913, 0x1  # SIOCGIFFLAGS (linux/sockios.h), IFF_UP
 
 
 class BeaconSocket:
@@ -114,8 +118,19 @@ class BeaconSocket:
         except OSError as problem:
             if problem.errno in forgiven:
                 return False
+            if forgiven is _BUSY_OR_ONE_PEER and problem.errno in _NO_WAY and self._is_up():
+                return False
             raise self._broken(f"send to {address}", problem) from problem
         return True
+
+    def _is_up(self) -> bool:
+        """Whether our interface is there and up (netdevice(7))."""
+        request = struct.pack("16sh14x", self._interface.encode(), 0)
+        try:
+            answer = fcntl.ioctl(self._sender, _GET_FLAGS, request)
+        except OSError:
+            return False
+        return bool(struct.unpack_from("16xh", answer)[0] & _IS_UP)
 
     def _drain(self, receiver: socket.socket, limit: int, received: list[tuple[bytes, str, bool]]) -> None:
         is_multicast = receiver is not self._sender
