@@ -42,6 +42,16 @@ def more_groups(count: int) -> str:
             "cluster.survivor-claims",
             "means nothing while 3 nodes vote",
         ),
+        (
+            nodes(3, 'never-master = ["w1", "*"]', "several-groups-per-node = true"),
+            "cluster.never-master[1]",
+            "means every node",
+        ),
+        (
+            GOOD + '[[site]]\nname = "a"\nnodes = ["n1", "n2"]\n[[site]]\nname = "b"\nnodes = ["n3", "n2"]',
+            "site[1].nodes[1]",
+            "already stands in site a",
+        ),
         (nodes(57), "cluster.expected-nodes", "may not fit one datagram"),
         (nodes(4), "cluster.expected-nodes", "no more losses at once than 3"),
         (more_groups(3), "cluster.expected-nodes", "leave no slave"),

@@ -75,6 +75,7 @@ def warnings(configuration: Configuration, facts: HostFacts) -> tuple[Fault, ...
         *dangerous(configuration.timing),
         *_about_start(configuration),
         *_about_groups(configuration),
+        *_about_sites(configuration),
         *_about_host(configuration, facts),
     )
 
@@ -92,6 +93,17 @@ def _about_nodes(configuration: Configuration) -> Iterator[Fault]:
             f"{nodes} nodes survive no more losses at once than {nodes - 1} do, and half against half stops both",
             f"make it {nodes - 1} or {nodes + 1}; a small node that is listed in never-master counts",
         )
+    for key, patterns in (
+        ("witnesses", configuration.witnesses),
+        ("never-master", configuration.never_master),
+    ):
+        for place, pattern in enumerate(patterns):
+            if not pattern.strip("*"):
+                yield Fault(
+                    ("cluster", key, place),
+                    f"{pattern!r} means every node, so none may hold a group",
+                    "name the nodes that carry no traffic",
+                )
     if nodes > MOST_NODES_IN_A_DATAGRAM:
         yield Fault(
             path,
@@ -210,6 +222,19 @@ def _about_groups(configuration: Configuration) -> Iterator[Fault]:
                     ("group", number, "preferred", place),
                     f"{pattern} is preferred, and never-master forbids it",
                     "take it out of one of the two",
+                )
+
+
+def _about_sites(configuration: Configuration) -> Iterator[Fault]:
+    seen: dict[str, str] = {}
+    for number, site in enumerate(configuration.sites):
+        for place, pattern in enumerate(site.nodes):
+            first = seen.setdefault(pattern, site.name)
+            if first != site.name:
+                yield Fault(
+                    ("site", number, "nodes", place),
+                    f"{pattern} already stands in site {first}, and the first one counts",
+                    "a node stands at one place: take it out of one of the two",
                 )
 
 
