@@ -1,0 +1,193 @@
+"""A group changes hands: its records become ours, without a moment in which a reader has none or both.
+
+What must hold: our stream first gets the records and then the claim, in one order, so that whoever sees the
+claim has the records. What reached another survivor comes later, by its copy of the old stream, and is taken
+unless our own switch said something newer. A superseded writer that lives first withdraws its claim and then
+its records, long after: slower readers had that time to change over. Only the master of a group writes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from zcluster.streams.limits import StreamLimits
+from zcluster.streams.reader import Applied
+from zcluster.streams.tables import Tables
+from zcluster.streams.units import NO_GROUP, Claim, GroupBytes, Key, Record, StreamId, group_of, is_claim
+
+
+@dataclass(slots=True)
+class _Held:
+    """A group that is ours. `touched`: keys of which our switch spoke since; kept until `window_until_ms`."""
+
+    counter: int
+    claim_at_ms: int
+    is_claimed: bool = False
+    window_until_ms: int = 0
+    touched: set[Key] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A group's records were taken over from `source`."""
+
+    group: GroupBytes
+    counter: int
+    source: StreamId | None
+    records: int
+
+
+class Adoption:
+    """Decides, for the streams of one name, what our own stream takes over from others and gives up."""
+
+    def __init__(self, tables: Tables, limits: StreamLimits) -> None:
+        self._tables = tables
+        self._limits = limits
+        self._held: dict[GroupBytes, _Held] = {}
+        self._retract_at_ms: dict[GroupBytes, int] = {}
+
+    def win(self, group: GroupBytes, counter: int, now_ms: int) -> None:
+        """The group is ours; `advance` adopts its records when it can."""
+        held = self._held.get(group)
+        if held is None or held.counter != counter:
+            self._held[group] = _Held(counter, now_ms + self._limits.claim_wait_ms)
+
+    def lose(self, group: GroupBytes) -> None:
+        """The group is not ours any more."""
+        self._held.pop(group, None)
+
+    def change(self, key: Key, body: bytes | None, now_ms: int) -> bool:
+        """What our switch says of a record; False when it is of a group that is not ours."""
+        group = group_of(key)
+        held = self._held.get(group)
+        if is_claim(key) or (held is None and group != NO_GROUP):
+            return False
+        if held is not None and (not held.is_claimed or now_ms < held.window_until_ms):
+            held.touched.add(key)
+        if body is None:
+            self._tables.own.delete(key, now_ms)
+        else:
+            self._tables.own.put(key, body, now_ms)
+        return True
+
+    def advance(self, now_ms: int) -> list[Adopted]:
+        """Adopt what can be adopted now, retract what is superseded."""
+        winners = self._tables.winners()
+        own = self._tables.own.stream
+        adopted = []
+        for group, held in self._held.items():
+            if not held.is_claimed and self._may_claim(winners.get(group), held, now_ms):
+                adopted.append(self._adopt(group, held, winners.get(group), now_ms))
+            elif held.touched and held.is_claimed and now_ms >= held.window_until_ms:
+                held.touched.clear()
+        for group in list(self._tables.own.table.claims):
+            if group in self._held or winners.get(group, own) == own:
+                self._retract_at_ms.pop(group, None)
+            else:
+                self._retract(group, now_ms)
+        return adopted
+
+    def deadline(self) -> int | None:
+        """When `advance` has something to do."""
+        times = [held.claim_at_ms for held in self._held.values() if not held.is_claimed]
+        times += [held.window_until_ms for held in self._held.values() if held.touched and held.is_claimed]
+        times += self._retract_at_ms.values()
+        return min(times, default=None)
+
+    def superseded(self, stream: StreamId) -> set[GroupBytes]:
+        """The groups that another stream claims with less than we do.
+
+        Not what our own earlier life claimed with the same ballot: it is the same switch, and that told us all.
+        """
+        own = self._tables.own.stream
+        found = set()
+        for group, counter in self._tables.table(stream).claims.items():
+            mine = self._tables.claim_of(own, group)
+            is_same = mine is not None and stream.node == own.node and counter == mine.counter
+            if mine is not None and not is_same and Claim(counter, stream.incarnation, stream.node) < mine:
+                found.add(group)
+        return found
+
+    def follow(self, stream: StreamId, groups: set[GroupBytes], applied: Applied, now_ms: int) -> None:
+        """A stream that we superseded for `groups` went on: take what it says that we did not know."""
+        groups = set(groups)
+        bests = {group for group in groups if self._is_best(stream, group)}
+        fields = iter(applied.changes)
+        for key, record in zip(fields, fields, strict=True):
+            assert key is not None
+            if is_claim(key):
+                # What goes after its claim goes because it was retracted, not because it ended.
+                if record is None:
+                    groups.discard(key[1:])
+                continue
+            group = group_of(key)
+            # A snapshot shows what is not there, not why: that is no deletion.
+            if group in groups and not (record is None and applied.is_part):
+                self._merge(group, key, record, group in bests, now_ms)
+
+    def merge_all(self, stream: StreamId, group: GroupBytes, now_ms: int) -> None:
+        """A stream that we superseded turned out to have this group: take what we lack."""
+        is_best = self._is_best(stream, group)
+        for key, record in list(self._tables.table(stream).items()):
+            if group_of(key) == group:
+                self._merge(group, key, record, is_best, now_ms)
+
+    def _may_claim(self, source: StreamId | None, held: _Held, now_ms: int) -> bool:
+        if now_ms >= held.claim_at_ms:
+            return True
+        copies = self._tables.copies
+        if source is None:
+            return all(copy.is_complete or copy.is_readable for copy in copies.values())
+        return source not in copies or copies[source].is_readable
+
+    def _adopt(self, group: GroupBytes, held: _Held, source: StreamId | None, now_ms: int) -> Adopted:
+        own = self._tables.own
+        count = 0
+        if source is not None and source != own.stream:
+            theirs = self._tables.table(source)
+            stale = [
+                key for key, _ in own.table.items() if group_of(key) == group and theirs.get(key) is None
+            ]
+            for key in stale:
+                if key not in held.touched:
+                    own.delete(key, now_ms)
+            for key, record in list(theirs.items()):
+                if group_of(key) == group and key not in held.touched:
+                    count += 1
+                    if own.table.get(key) != record:
+                        own.put_record(key, record, now_ms)
+        own.claim(group, held.counter, now_ms)
+        held.is_claimed = True
+        held.window_until_ms = now_ms + self._limits.tombstone_ms
+        return Adopted(group, held.counter, source, count)
+
+    def _merge(self, group: GroupBytes, key: Key, record: Record | None, is_best: bool, now_ms: int) -> None:
+        own = self._tables.own
+        mine = own.table.get(key)
+        held = self._held.get(group)
+        if held is None or key in held.touched or mine == record:
+            return
+        if mine is None:
+            if record is not None and not own.is_buried(key, now_ms):
+                own.put_record(key, record, now_ms)
+        elif is_best and now_ms < held.window_until_ms:
+            if record is None:
+                own.delete(key, now_ms)
+            else:
+                own.put_record(key, record, now_ms)
+
+    def _is_best(self, stream: StreamId, group: GroupBytes) -> bool:
+        """Whether no other stream between it and ours claims the group."""
+        this = self._tables.claim_of(stream, group)
+        others = [
+            self._tables.claim_of(other, group)
+            for other in self._tables.copies
+            if other != stream and group in self.superseded(other)
+        ]
+        return this is not None and all(other is None or other < this for other in others)
+
+    def _retract(self, group: GroupBytes, now_ms: int) -> None:
+        due_ms = self._retract_at_ms.setdefault(group, now_ms + self._limits.retract_ms)
+        if now_ms >= due_ms:
+            del self._retract_at_ms[group]
+            self._tables.own.retract(group, now_ms)

@@ -1,0 +1,155 @@
+"""All streams of one name on one node, seen as one table.
+
+What must hold: each group is read from exactly one stream, so that a record is never there twice and never
+missing while it changes its writer. That stream is the one with the highest claim (ballot counter, then the
+younger life) among our own, the copies that have been complete once, and the orphans. Records that nobody
+claims are read from every stream; records of no group only while their node lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from zcluster.control.units import NodeName
+from zcluster.streams.reader import Copy
+from zcluster.streams.table import Table
+from zcluster.streams.units import (
+    MARK_BYTES,
+    NO_GROUP,
+    Claim,
+    GroupBytes,
+    Key,
+    Record,
+    StreamId,
+    group_of,
+    is_claim,
+)
+from zcluster.streams.writer import Writer
+
+
+class Entry(NamedTuple):
+    """A record as a reader sees it, and whose it is. `is_orphan`: its writer is gone, nobody adopted it yet."""
+
+    stream: StreamId
+    key: Key
+    record: Record
+    is_orphan: bool
+
+
+@dataclass(slots=True)
+class Peers:
+    """What is known of the nodes: who failed and since when, and which life of each is the youngest."""
+
+    failed_ms: dict[NodeName, int] = field(default_factory=dict)
+    incarnations: dict[NodeName, int] = field(default_factory=dict)
+
+    def is_gone(self, stream: StreamId) -> bool:
+        """Whether nobody writes this stream any more."""
+        return stream.node in self.failed_ms or stream.incarnation < self.incarnations.get(stream.node, 0)
+
+
+class Tables:
+    """Our own stream and the copies of all others, of one name."""
+
+    def __init__(self, own: Writer, peers: Peers) -> None:
+        self.own = own
+        self.copies: dict[StreamId, Copy] = {}
+        self._peers = peers
+
+    def claim_of(self, stream: StreamId, group: GroupBytes) -> Claim | None:
+        """With what `stream` claims `group`."""
+        counter = self.table(stream).claims.get(group)
+        return None if counter is None else Claim(counter, stream.incarnation, stream.node)
+
+    def table(self, stream: StreamId) -> Table:
+        """The records of one stream; raises KeyError for one that is not here."""
+        return self.own.table if stream == self.own.stream else self.copies[stream].table
+
+    def winners(self) -> dict[GroupBytes, StreamId]:
+        """For each group that somebody claims, the stream that it is read from."""
+        best: dict[GroupBytes, tuple[bool, Claim, StreamId]] = {}
+        for stream, table, is_readable in self._streams():
+            for group, counter in table.claims.items():
+                # What was never complete counts only where there is nothing else.
+                rank = (is_readable, Claim(counter, stream.incarnation, stream.node), stream)
+                if group not in best or rank > best[group]:
+                    best[group] = rank
+        return {group: stream for group, (_, _, stream) in sorted(best.items())}
+
+    def entries(self) -> Iterator[Entry]:
+        """Every record once. Changes meanwhile are not for the faint-hearted: copy what you need at once."""
+        winners = self.winners()
+        for stream, table, is_readable in self._streams():
+            if not is_readable and stream not in winners.values():
+                continue
+            is_gone = self._is_gone(stream)
+            for key, record in table.items():
+                if self._shows(stream, group_of(key), winners, is_gone) and not is_claim(key):
+                    yield Entry(stream, key, record, is_gone)
+
+    def get(self, key: Key) -> Entry | None:
+        """The record under this key, from the stream that counts."""
+        winners = self.winners()
+        group = group_of(key)
+        for stream, table, is_readable in self._streams():
+            if is_readable or winners.get(group) == stream:
+                record = table.get(key)
+                is_gone = self._is_gone(stream)
+                if record is not None and self._shows(stream, group, winners, is_gone):
+                    return Entry(stream, key, record, is_gone)
+        return None
+
+    def sums(self, now_ms: int, orphan_share_ms: int) -> dict[bytes, int]:
+        """Limits: for each name, the sum over all nodes and groups. Bodies are `pack_share` numbers.
+
+        The share of a failed node counts until its group is adopted, at most `orphan_share_ms`.
+        """
+        found: dict[bytes, int] = {}
+        for stream, key, record, is_orphan in self.entries():
+            since_ms = self._peers.failed_ms.get(stream.node, now_ms)
+            if not is_orphan or now_ms - since_ms < orphan_share_ms:
+                name = key[key.find(b"\0") + 1 :]
+                found[name] = found.get(name, 0) + unpack_share(record)
+        return found
+
+    def completeness(self) -> dict[NodeName, int]:
+        """Percent of each living node's stream that is here."""
+        return {
+            stream.node: copy.percent
+            for stream, copy in sorted(self.copies.items())
+            if not self._peers.is_gone(stream)
+        }
+
+    def _streams(self) -> Iterator[tuple[StreamId, Table, bool]]:
+        yield self.own.stream, self.own.table, True
+        for stream, copy in self.copies.items():
+            yield stream, copy.table, copy.is_readable
+
+    def _is_gone(self, stream: StreamId) -> bool:
+        return stream != self.own.stream and self._peers.is_gone(stream)
+
+    def _shows(
+        self, stream: StreamId, group: GroupBytes, winners: dict[GroupBytes, StreamId], is_gone: bool
+    ) -> bool:
+        if group in winners:
+            return winners[group] == stream
+        return group != NO_GROUP or not is_gone or not self._has_successor(stream)
+
+    def _has_successor(self, stream: StreamId) -> bool:
+        """Records of no group: they go with their node, but a new life replaces the old once complete."""
+        if stream.node in self._peers.failed_ms:
+            return True
+        lives = [one for one, _, is_readable in self._streams() if one.node == stream.node and is_readable]
+        return any(one.incarnation > stream.incarnation for one in lives)
+
+
+def pack_share(count: int) -> bytes:
+    """The body of a limit's record: how much of it this node and group use."""
+    return count.to_bytes(8, "little")
+
+
+def unpack_share(record: Record) -> int:
+    """The count of a limit's record; 0 for one that is none."""
+    return int.from_bytes(record[MARK_BYTES:], "little") if len(record) == MARK_BYTES + 8 else 0
