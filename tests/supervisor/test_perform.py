@@ -14,6 +14,7 @@ from zcluster.control.lease import long_slot_of
 from zcluster.control.messages import Beat
 from zcluster.errors import KernelRefused, StateFileError
 from zcluster.supervisor.perform import (
+    GATE_RETRY_MS,
     Address,
     Doors,
     GroupPlace,
@@ -394,4 +395,33 @@ def test_what_cannot_be_taken_over_is_closed_as_after_a_crash(world: World, perf
     performer.abandon(("blue",))
     world.work()
     assert world.take()[1:] == ["install 3 lan0", "remove lan0 10.20.0.10", "remove lan0 fd20::10"]
+    world.refused = {}
+    assert performer.run(1200) == (events.HealthChanged("gate", ""),)
+    assert performer.deadline() is None, "nothing is announced"
+
+
+def test_a_gate_that_refused_is_tried_again_by_a_node_that_holds_nothing(
+    world: World, performer: Performer
+) -> None:
+    world.refused = {"arm": KernelRefused("no memory"), "install": KernelRefused("no memory")}
+    performer.perform(actions.ArmGate(8, ("blue",), LEASE_MS), 1000)
+    assert performer.deadline() == 1000 + GATE_RETRY_MS
+    world.now_ms = 1200
+    assert performer.run(1200) == (events.HealthChanged("gate", "no memory"),)
+    world.refused = {}
+    world.now_ms = 1400
+    assert performer.run(1400) == (events.HealthChanged("gate", ""),)
     assert performer.deadline() is None
+
+
+def test_a_gate_that_refused_is_left_alone_while_something_is_open(
+    world: World, performer: Performer
+) -> None:
+    opened(world, performer)
+    performer.perform(actions.ArmGate(8, ("blue",), 2800), 1000)
+    performer.perform(actions.PointGate("blue", 8), 1000)
+    world.refused = {"arm 9": KernelRefused("no memory")}
+    performer.perform(actions.ArmGate(9, ("blue",), LEASE_MS), 1000)
+    for now_ms in (1200, 1400):
+        assert performer.run(now_ms) == ()
+    assert "install 3 lan0" not in world.take()

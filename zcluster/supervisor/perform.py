@@ -39,6 +39,7 @@ from zcluster.supervisor.side_thread import Errand, Sequel, say
 Address = IPv4Address | IPv6Address
 
 ARMED_SLOTS_KEPT = 256
+GATE_RETRY_MS = 200
 KERNEL_IS_STUCK = "the kernel does not keep up: too many address changes wait for it"
 NOTHING: tuple[Event, ...] = ()
 
@@ -126,6 +127,7 @@ class Performer:
         self._slots: deque[int] = deque()
         self._lease_ends_ms: dict[GroupName, int] = {}
         self._gate_problem = ""
+        self._gate_retry_ms = 0
         self._long: set[GroupName] = set()
         self._opening: dict[GroupName, int] = {}
         self._renewing: set[GroupName] = set()
@@ -214,19 +216,28 @@ class Performer:
         return found
 
     def _at_gate(self, call: Callable[[], None]) -> Sequence[Event]:
-        """Make a call on the gate. A refusal is a fault of this node's health until a call succeeds."""
+        """Make a call on the gate. A refusal is a fault of this node's health until a call succeeds: one of
+        its own, or, since an unready node that holds nothing makes none, an installation now and then.
+        """
         try:
             call()
         except RulesLost as lost:
             return self._mend_gate(str(lost))
         except KernelRefused as refusal:
             self.counts["gate_refused"] += 1
-            self._gate_problem = str(refusal)
-            return (events.HealthChanged("gate", self._gate_problem),)
-        if self._gate_problem:
-            self._gate_problem = ""
-            return (events.HealthChanged("gate", ""),)
-        return NOTHING
+            return (self._gate_fails(str(refusal)),)
+        return self._gate_works()
+
+    def _gate_fails(self, problem: str) -> Event:
+        self._gate_problem = problem
+        self._gate_retry_ms = self._clock() + GATE_RETRY_MS
+        return events.HealthChanged("gate", problem)
+
+    def _gate_works(self) -> Sequence[Event]:
+        if not self._gate_problem:
+            return NOTHING
+        self._gate_problem = ""
+        return (events.HealthChanged("gate", ""),)
 
     def _mend_gate(self, problem: str) -> Sequence[Event]:
         """Our rules were removed: put them back, closed. What was armed is gone with them."""
@@ -235,8 +246,7 @@ class Performer:
         try:
             self._doors.gate.install(self._managed, self._interfaces)
         except KernelRefused as refusal:
-            self._gate_problem = f"{problem}; and they cannot be put back: {refusal}"
-            return (events.GateLost(), events.HealthChanged("gate", self._gate_problem))
+            return (events.GateLost(), self._gate_fails(f"{problem}; and they cannot be put back: {refusal}"))
         return (events.GateLost(),)
 
     def reinstall_gate(self) -> Sequence[Event]:
@@ -244,9 +254,8 @@ class Performer:
         try:
             self._doors.gate.install(self._managed, self._interfaces)
         except KernelRefused as refusal:
-            self._gate_problem = str(refusal)
-            return (events.HealthChanged("gate", self._gate_problem),)
-        return NOTHING
+            return (self._gate_fails(str(refusal)),)
+        return self._gate_works()
 
     # ---- addresses
 
@@ -373,14 +382,22 @@ class Performer:
                 self.counts["announcements_unsent"] += 1
 
     def deadline(self) -> int | None:
-        """When the next announcement is due."""
-        return self._announcements.deadline()
+        """When the next announcement, or the next attempt at a gate that refused, is due."""
+        due_ms = self._announcements.deadline()
+        if not self._gate_problem:
+            return due_ms
+        return self._gate_retry_ms if due_ms is None else min(due_ms, self._gate_retry_ms)
 
     def run(self, now_ms: int) -> Sequence[Event]:
-        """Repeat the announcements that are due."""
+        """Repeat the announcements that are due; try a gate that refused again, where nothing is open."""
         for name in self._announcements.take_due(now_ms):
             self._announce(self._groups[name])
-        return NOTHING
+        if not self._gate_problem or now_ms < self._gate_retry_ms:
+            return NOTHING
+        self._gate_retry_ms = now_ms + GATE_RETRY_MS
+        if any(now_ms < end_ms for end_ms in self._lease_ends_ms.values()):
+            return NOTHING
+        return self.reinstall_gate()
 
     # ---- the disk
 
