@@ -29,7 +29,7 @@ def test_a_new_node_is_shown_and_admitted_when_asked(five: Cluster) -> None:
     assert five.roster("a") == FIVE
     assert "not admitted" in five.nodes["f"].situation.unready
     five.do("b", RosterAsked("x", "add", ("f",)))
-    five.wait(3000)
+    five.wait(5000)
     assert five.answers["x"].is_accepted
     assert {five.roster(name) for name in five.nodes} == {(*FIVE, "f")}
     assert five.nodes["f"].situation.unready == ()

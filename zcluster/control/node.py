@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from zcluster.control.actions import Action, AnswerMove, Exit, SendBeat
-from zcluster.control.council import Council
+from zcluster.control.council import NO_VOTE_YET, Council
 from zcluster.control.designation import better_home, may_carry, may_hold, successor, who_steps_aside
 from zcluster.control.detector import Peer
 from zcluster.control.document import Durable, Settings
@@ -502,6 +502,8 @@ class Node:
         """A holder that cannot serve gives its groups to ready nodes; a slave says why it is not ready."""
         s = self.situation
         reasons = self.health.review()
+        if s.voter.is_abstaining(s.now_ms) or s.voter.is_amnesiac:
+            reasons = (NO_VOTE_YET, *reasons)
         if s.state is NodeState.STARTING:
             reasons = ("starting", *reasons)
         if self._stopping_ms:
@@ -694,6 +696,7 @@ class Node:
         s.out.append(SendBeat(Beat(s.name, s.incarnation, sequence, self._acks.copy(), self._make_report())))
         if self.holder.tenures and s.is_member:
             self.holder.vote_for_own(sequence)
+            self.restart.vote_for_own(sequence)
 
     def _make_report(self) -> Report:
         """The slowly changing part; the same object as long as it says the same."""

@@ -113,16 +113,23 @@ class Restart:
         if groups:
             self._s.out.append(ArmGate(long_slot_of(sequence), groups, LONG_LEASE_MS))
 
+    def vote_for_own(self, sequence: int) -> None:
+        """The own voice, for the beat just sent: its promise ends with this process, so it needs no disk."""
+        if not self.is_asking:
+            return
+        for tenure in self._holder.tenures.values():
+            if tenure.long_lease is not None and tenure.long_lease.acknowledge(self._s.name, sequence):
+                self._point(tenure)
+        self._advance()
+
     def acknowledged(self, voter: NodeName, ack: Ack) -> None:
         """A voter has our pairs on disk as long grants, for this beat."""
-        s = self._s
         if not self.is_asking or not ack.is_long:
             return
         for pair in ack.pairs:
             tenure = self._holder.tenures.get(pair.group)
             if tenure is None or tenure.counter != pair.counter or tenure.long_lease is None:
                 continue
-            tenure.long_lease.acknowledge(s.name, ack.sequence)
             if tenure.long_lease.acknowledge(voter, ack.sequence):
                 self._point(tenure)
         self._advance()
