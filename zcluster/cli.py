@@ -92,6 +92,9 @@ def commands() -> None:
 @click.option("--node", "node_name", default=None, help="This node's name, instead of the host's name.")
 def run(config: Path, node_name: str | None) -> None:
     """Run this host's node in the foreground, until it is told to stop."""
+    from zcluster.supervisor.hurry import hurry
+
+    hurry(config)
     from zcluster.supervisor.daemon import run as run_daemon
 
     sys.exit(run_daemon(config, node_name=node_name))
