@@ -52,7 +52,7 @@ def more_groups(count: int) -> str:
             "site[1].nodes[1]",
             "already stands in site a",
         ),
-        (nodes(57), "cluster.expected-nodes", "may not fit one datagram"),
+        (nodes(63) + more_groups(20)[len(GOOD) :], "cluster.expected-nodes", "may not fit its datagram"),
         (nodes(4), "cluster.expected-nodes", "no more losses at once than 3"),
         (more_groups(3), "cluster.expected-nodes", "leave no slave"),
         (more_groups(4), "cluster.several-groups-per-node", "1 of them cannot be held"),

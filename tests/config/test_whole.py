@@ -26,6 +26,7 @@ name = "south"
 nodes = ["s*"]
 """
 SECOND = GROUP.replace("sip1", "sip2").replace("101", "102")
+MANY = "".join(GROUP.replace("sip1", f"s{n}").replace("9.101", f"9.{n}") for n in range(102, 230))
 PAIR = CLUSTER.replace("= 3", "= 2\nsurvivor-claims = true")
 REFERENCE = SERVICE + 'reference = ["10.77.9.1"]\n'
 
@@ -89,6 +90,7 @@ def test_unicast_links_have_peers_and_no_group() -> None:
         (GOOD + SECOND + 'apart-from = ["sip1"]', "group[1].apart-from", "the file has none"),
         (GOOD + SITES.replace("south", "north"), "site[1].name", "is taken by site[0]"),
         (GOOD + '[[site]]\nname = "north"', "site[0].nodes", "missing"),
+        (GOOD + MANY, "group[128]", "129 groups"),
     ],
 )
 def test_each_fault_names_its_key_and_a_mend(text: str, key: str, wrong: str) -> None:

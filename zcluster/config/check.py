@@ -19,8 +19,8 @@ from zcluster.control.units import majority
 
 # Long-dead nodes leave the voters one by one, never below three (zcluster.control.council.LEAST_ROSTER).
 LEAST_FORGOTTEN_ROSTER = 3
-# A beat acknowledges every peer; beyond this number, with names of usual length, it may not fit one datagram.
-MOST_NODES_IN_A_DATAGRAM = 56
+# How long a beat becomes while the roster changes, in bytes: measured with names of 20 characters, and a reserve.
+BEAT_BYTES, BYTES_A_NODE, BYTES_A_GROUP, ROOM_BYTES = 250, 17, 8, 1450
 # The kernel hands its tick to another processor after so many (docs/decisions/0101).
 LATE_TICKS = 5
 
@@ -104,12 +104,13 @@ def _about_nodes(configuration: Configuration) -> Iterator[Fault]:
                     f"{pattern!r} means every node, so none may hold a group",
                     "name the nodes that carry no traffic",
                 )
-    if nodes > MOST_NODES_IN_A_DATAGRAM:
+    beat_bytes = BEAT_BYTES + BYTES_A_NODE * nodes + BYTES_A_GROUP * len(configuration.groups)
+    if beat_bytes > ROOM_BYTES:
         yield Fault(
             path,
-            f"with more than {MOST_NODES_IN_A_DATAGRAM} nodes a beat may not fit one datagram, and then only the "
-            "slower bus carries it",
-            "keep the names of hosts short, or make two clusters of it",
+            f"with {nodes} nodes and {len(configuration.groups)} groups a beat of about {beat_bytes} bytes may not fit "
+            "its datagram while the roster changes, and a node that cannot send its beat looks dead",
+            "put more addresses into fewer groups, keep the names of hosts short, or make two clusters of it",
         )
     if configuration.survivor_claims and nodes != 2:
         yield Fault(

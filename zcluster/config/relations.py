@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from zcluster.config.configuration import Address, Network
 from zcluster.config.fault import Fault, KeyPath
-from zcluster.config.schema import ClusterTable, GroupTable, LinkTable, SiteTable
+from zcluster.config.schema import MOST_GROUPS, ClusterTable, GroupTable, LinkTable, SiteTable
 
 Links = Mapping[int, LinkTable]
 Groups = Mapping[int, GroupTable]
@@ -146,6 +146,12 @@ def faults_of_the_whole(
     cluster: ClusterTable | None, links: Links, groups: Groups, sites: Sites, *, all_links_known: bool
 ) -> Iterator[Fault]:
     """What groups, sites and links must be to each other and to `[cluster]`."""
+    if len(groups) > MOST_GROUPS:
+        yield Fault(
+            ("group", MOST_GROUPS),
+            f"there are {len(groups)} groups, and a beat names {MOST_GROUPS} at most",
+            "a group may have many addresses: put together what moves together",
+        )
     yield from _repeated_names("site", sites)
     yield from _apart(groups, sites)
     if cluster is None or not cluster.has("survivor_claims") or not all_links_known:

@@ -28,6 +28,7 @@ from zcluster.config.values import (
 )
 
 MOST_NODES = 64
+MOST_GROUPS = 128
 MOST_PEERS = 128
 LEAST_FORGET_S, MOST_FORGET_S = 10, 7 * 86_400
 
