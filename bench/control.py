@@ -255,7 +255,7 @@ def profile(process: int, target: Path) -> None:
     if not Path(spy).exists():
         print("no profile: py-spy is not installed", file=sys.stderr)
         return
-    command = [spy, "record", "-p", str(process), "-d", "15", "-r", "400", "-f", "raw", "--nonblocking"]
+    command = [spy, "record", "-p", str(process), "-d", "15", "-r", "400", "-f", "raw"]
     command += ["-o", str(target)]
     subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
 

@@ -4,6 +4,7 @@ import pytest
 
 from tests.sim.beats import beat, report
 from zcluster.control import actions, events
+from zcluster.control.acks import AckHeads, Acks
 from zcluster.control.document import Document, Durable, GroupSettings, Handover, Held, Settings
 from zcluster.control.messages import Ack, Claim
 from zcluster.control.timing import PRESETS
@@ -66,3 +67,8 @@ def test_a_report_that_changed_is_seen_in_the_digest() -> None:
     after = before._replace(report=report()._replace(unready=("starting",)))
     digester = Digester()
     assert digester.digest([actions.SendBeat(before)]) != digester.digest([actions.SendBeat(after)])
+
+
+def test_acknowledgements_as_they_were_read_come_back_as_their_dictionary() -> None:
+    acks = Acks(AckHeads({"y": 0}, (1,), ((Pair("g", 4),),), (True,)), [2])
+    assert unpack(pack(acks)) == {"y": Ack(1, 2, (Pair("g", 4),), True)}

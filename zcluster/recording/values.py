@@ -7,7 +7,7 @@ Each class has a number, its place in `CLASSES`: new ones go to the end, so that
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import msgpack
@@ -96,11 +96,13 @@ def pack(value: object) -> bytes:
     return cast(bytes, msgpack.packb(value, default=_extend, strict_types=True))
 
 
-def _extend(value: object) -> msgpack.ExtType:
+def _extend(value: object) -> object:
     known = _WRITERS.get(type(value))
     if known is not None:
         code, parts = known
         return msgpack.ExtType(code, pack(parts(value)))
+    if isinstance(value, Mapping):
+        return dict(value.items())  # equal to it: acknowledgements as they were read
     if type(value) is tuple:
         return msgpack.ExtType(TUPLE, pack(list(value)))
     return msgpack.ExtType(WORDS, str(value).encode("utf-8"))

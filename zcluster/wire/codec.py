@@ -10,13 +10,13 @@ budget of the control process: a known slow part is neither written nor read aga
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple, cast
 
 import msgpack
 
-from zcluster.control.messages import Ack, Beat, Report
-from zcluster.control.units import NodeName, Pair
+from zcluster.control.acks import AckHeads, Acks
+from zcluster.control.messages import Beat, Report
+from zcluster.control.units import NodeName
 from zcluster.errors import BadMessage
 from zcluster.wire import bounds
 from zcluster.wire.report import Head, Slow, pack_slow, unpack_map, unpack_slow
@@ -39,14 +39,11 @@ class _Written(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """The slow part of one node as it was last read; of the heads each field for all peers."""
+    """The slow part of one node as it was last read."""
 
     data: bytes
     report: Report
-    peers: tuple[NodeName, ...]
-    incarnations: tuple[int, ...]
-    pairs: tuple[tuple[Pair, ...], ...]
-    long: tuple[bool, ...]
+    heads: AckHeads
 
 
 class BeatEncoder:
@@ -157,9 +154,9 @@ class BeatDecoder:
         known = self._read.get(node)
         if known is None or known.data != data:
             known = self._learn(node, known, data)
-        if type(acked) is not list or len(acked) != len(known.peers):
+        if type(acked) is not list or len(acked) != len(known.heads.places):
             raise BadMessage("acks: not one sequence for each peer")
-        return Beat(node, incarnation, sequence, _acks(known, acked), known.report)
+        return Beat(node, incarnation, sequence, Acks(known.heads, _sequences(acked)), known.report)
 
     def _learn(self, node: NodeName, known: _Read | None, data: object) -> _Read:
         bounds.name(node, "node")
@@ -170,22 +167,25 @@ class BeatDecoder:
             report = known.report
         if known is None and len(self._read) >= bounds.MAX_NODES:
             del self._read[next(iter(self._read))]
-        peers, incarnations, pairs, long = zip(*heads, strict=True) if heads else ((), (), (), ())
-        read = self._read[node] = _Read(data, report, peers, incarnations, pairs, long)
+        read = self._read[node] = _Read(data, report, _ack_heads(heads))
         return read
 
 
-# What `Ack._make` does, without a call of a Python function for each of twenty peers.
-_ack_of = partial(tuple.__new__, Ack)
+def _ack_heads(heads: tuple[Head, ...]) -> AckHeads:
+    return AckHeads(
+        {head.peer: place for place, head in enumerate(heads)},
+        tuple(head.incarnation for head in heads),
+        tuple(head.pairs for head in heads),
+        tuple(head.is_long for head in heads),
+    )
 
 
-def _acks(known: _Read, acked: list[object]) -> dict[NodeName, Ack]:
+def _sequences(acked: list[object]) -> list[int]:
     if not acked:
-        return {}
+        return []
     if set(map(type, acked)) != {int}:
         raise BadMessage("acks: a sequence that is not a number")
     sequences = cast(list[int], acked)
     if min(sequences) < 0 or max(sequences) >= bounds.SEQUENCE_END:
         raise BadMessage("acks: a sequence that is not a number below 2^53")
-    rows = zip(known.incarnations, sequences, known.pairs, known.long, strict=True)
-    return dict(zip(known.peers, map(_ack_of, rows), strict=True))
+    return sequences
