@@ -89,6 +89,11 @@ def check(directory: Path) -> None:
         status, text = operator.types(first, "status")
         assert (status, "THE ROSTER WAS FORCED" in " ".join(text.split())) == (1, True)
         assert '"forced":true' in (directory / "state" / first / "journal.jsonl").read_text().replace(" ", "")
+
+        status, text = operator.types(first, "restart-daemon")
+        assert status == 0, f"the only voter restarts too: {text}"
+        assert lab.daemon_of(first).wait(5) == EXIT_RESTART
+        assert operator.types(first, "restart-daemon")[0] == 3
     except BaseException:
         print(lab.log_tails())
         raise
