@@ -9,7 +9,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.wire.samples import ORDINARY_REPORT
+from tests.wire.crowd import crowded
+from tests.wire.samples import ORDINARY
 from zcluster.adapters.bus import Bus, BusKeys
 from zcluster.control.actions import Action
 from zcluster.control.events import BeatReceived, Event
@@ -22,11 +23,16 @@ from zcluster.wire.beacon import Envelope
 from zcluster.wire.codec import BeatEncoder
 from zcluster.wire.keys import derive
 from zcluster.wire.reader import BeatReader
+from zcluster.wire.shorter import TOO_LONG
 
 pytestmark = pytest.mark.kernel
 
 KEYS = derive(b"t" * 32)
 BEAT_MS = 20
+
+
+def plain(sequence: int) -> Beat:
+    return ORDINARY._replace(sequence=sequence, acks={})
 
 
 def free_port() -> int:
@@ -46,6 +52,7 @@ class Side:
         self._sequence = 0
         self._incarnation = wall_ms()
         self._deadline_ms = monotonic_ms()
+        self.beat: Callable[[int], Beat] = plain
         self._open = ExitStack()
         kernel = SideThread("kernel")
         self._open.callback(kernel.stop)
@@ -75,7 +82,7 @@ class Side:
         if now_ms >= self._deadline_ms:
             self._deadline_ms = now_ms + BEAT_MS
             self._sequence += 1
-            beat = Beat(self.name, self._incarnation, self._sequence, {}, ORDINARY_REPORT)
+            beat = self.beat(self._sequence)._replace(node=self.name, incarnation=self._incarnation)
             self.transport.send(beat, now_ms)
         return []
 
@@ -124,6 +131,21 @@ def test_a_listed_peer_is_sent_every_beat_and_answers_without_a_list(pair: Pair)
     sequences = [event.beat.sequence for event in other.heard]
     assert sequences == list(range(sequences[0], sequences[0] + len(sequences)))
     assert {event.beat.node for event in one.heard} == {"n2"}
+
+
+def test_a_beat_too_long_for_its_datagram_is_heard_without_the_document(pair: Pair) -> None:
+    sides = one, other = pair(0, 3)
+    one.transport.listed("ring1", ("127.77.0.2",))
+    one.beat = crowded
+    both_until(sides, lambda: len(other.heard) >= 4)
+    assert {event.beat.report.document for event in other.heard} == {None}
+    assert one.transport.counts["beats_shortened"] >= 4
+    assert one.transport.problems() == {"all links": TOO_LONG}
+    one.beat = plain
+    before = len(other.heard)
+    both_until(sides, lambda: len(other.heard) >= before + 4)
+    assert other.heard[-1].beat.report.document is not None
+    assert one.transport.problems() == {}
 
 
 def test_where_udp_is_filtered_the_bus_finds_a_listed_peer(pair: Pair) -> None:

@@ -109,7 +109,7 @@ def _about_nodes(configuration: Configuration) -> Iterator[Fault]:
         yield Fault(
             path,
             f"with {nodes} nodes and {len(configuration.groups)} groups a beat of about {beat_bytes} bytes may not fit "
-            "its datagram while the roster changes, and a node that cannot send its beat looks dead",
+            "its datagram while the roster changes; what does not fit is left out, and then the roster cannot change",
             "put more addresses into fewer groups, keep the names of hosts short, or make two clusters of it",
         )
     if configuration.survivor_claims and nodes != 2:

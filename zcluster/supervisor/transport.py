@@ -28,6 +28,7 @@ from zcluster.supervisor.side_thread import Errand, Sequel
 from zcluster.wire.beacon import Envelope
 from zcluster.wire.codec import BeatEncoder
 from zcluster.wire.reader import BeatReader
+from zcluster.wire.shorter import TOO_LONG, without_document
 
 BATCH_DATAGRAMS = 64
 BATCH_MESSAGES = 64
@@ -119,13 +120,12 @@ class Transport:
     def send(self, beat: Beat, now_ms: int) -> None:
         """Encode once, seal once, and send on every link and transport. A loss is nobody's failure."""
         try:
-            datagram = self._envelope.seal(self._encoder.encode(beat))
+            datagram = self._sealed(beat)
         except BadMessage as problem:
             # Every peer would drop it. The node looks dead to them, and says why where it is asked.
             self.counts["beats_unsendable"] += 1
             self._unsendable = str(problem)
             return
-        self._unsendable = ""
         for name, line in self._lines.items():
             if line.beacon is None:
                 continue
@@ -140,6 +140,20 @@ class Transport:
             except KernelRefused as problem:
                 self._break(line, str(problem), now_ms)
         self._publish(beat, datagram, now_ms)
+
+    def _sealed(self, beat: Beat) -> bytes:
+        """The datagram, without the cluster document where the whole does not fit. Raises BadMessage."""
+        self._unsendable = ""
+        try:
+            return self._envelope.seal(self._encoder.encode(beat))
+        except BadMessage:
+            less = without_document(beat)
+            if less is None:
+                raise
+            datagram = self._envelope.seal(self._encoder.encode(less))
+        self.counts["beats_shortened"] += 1
+        self._unsendable = TOO_LONG
+        return datagram
 
     def _publish(self, beat: Beat, datagram: bytes, now_ms: int) -> None:
         """On all buses where it is news or needed; otherwise now and then, on one after another."""
