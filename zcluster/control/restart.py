@@ -224,8 +224,15 @@ class Restart:
         return False
 
     def forget_long(self, peer: Peer) -> None:
-        """A usual beat of the holder replaced its long grants; the disk may forget them."""
+        """A usual beat of the holder replaced its long grants; the disk may forget them.
+
+        Not those that our last life gave and that still bind us: this beat may be older than they are.
+        """
         s = self._s
-        if any(grant.holder == peer.name for grant in s.durable.long_grants) and not s.is_storing():
-            kept = tuple(grant for grant in s.durable.long_grants if grant.holder != peer.name)
+        kept = tuple(
+            grant
+            for grant in s.durable.long_grants
+            if grant.holder != peer.name or s.voter.is_firm(grant.group, s.now_ms)
+        )
+        if kept != s.durable.long_grants and not s.is_storing():
             s.store(replace(s.durable, long_grants=kept))

@@ -121,6 +121,11 @@ class Voter:
         promise.is_firm = True
         self._grants_stale_ms = NEVER_MS
 
+    def is_firm(self, group: GroupName, now_ms: int) -> bool:
+        """Whether a promise of a former life binds this voter, whatever the holder's last life still says."""
+        promise = self._promises.get(group)
+        return promise is not None and promise.is_firm and promise.binds(now_ms)
+
     def continue_holder(self, holder: NodeName, before: int, incarnation: int) -> None:
         """The holder's daemon restarted on purpose: its next life holds what the last one held."""
         for promise in self._promises.values():

@@ -137,6 +137,20 @@ class Host:
 
     # -- the life of a process
 
+    def adopt(
+        self, core: Core, incarnation: int, now_ms: int, kernel: Kernel, claimed: Mapping[int, tuple[Claim, ...]]
+    ) -> None:
+        """A process that runs already, on a clock without drift; `kernel` in this world's time, `claimed` what
+        its latest beats said.
+        """
+        self.core, self.incarnation, self.kernel = core, incarnation, kernel
+        self.life += 1
+        self._claimed.update(claimed)
+        self._set_clock(1.0, now_ms - self.world.now)
+        for group in self.world.settings.groups:
+            self._look(group.name)
+        self._await_tick()
+
     def now_ms(self) -> int:
         """This host's monotonic clock, rounded down."""
         return int(self.rate * self.world.now + self.offset)
@@ -252,6 +266,9 @@ class Host:
             self._drain()
 
     def _deliver_to(self, life: int, event: Event) -> None:
+        document = self.disk.content.document
+        if document is not None:
+            self.world.ownership.founded(document.cluster_id)
         if life == self.life:
             self.deliver(event)
 
@@ -445,9 +462,6 @@ class Host:
         self._look(action.group)
 
     def _store(self, action: act.StoreDurable) -> None:
-        document = action.durable.document
-        if document is not None:
-            self.world.ownership.founded(document.cluster_id)
         self.disk.store(action, self.life, self.world.now)
 
     def _nothing(self, action: act.Action) -> None:
