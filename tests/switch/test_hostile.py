@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.switch.recorded import received
-from zcluster.errors import BadMessage
-from zcluster.switch import bounds
+from zcluster.errors import BadMessage, CommandRefused
+from zcluster.switch import answers, bounds, commands
+from zcluster.switch.commands import Form
 from zcluster.switch.esl import EslReader
 from zcluster.switch.frames import Event, Frame, LogData, Malformed, Rejection, Unknown
 
@@ -173,6 +174,21 @@ def test_a_newline_in_a_value_makes_no_second_header() -> None:
     assert event.get("from-user") == "1000\nEvent-Name: CHANNEL_DESTROY"
 
 
+@pytest.mark.parametrize("user", ["1000\nUnique-ID: x", "1000\r\n\r\napi fsctl shutdown now", "1000\0"])
+def test_a_hostile_user_name_goes_no_further(user: str) -> None:
+    """As a switch would tell it, and as we would hand it to another switch."""
+    told = Event({"Event-Name": "CUSTOM", "Event-Subclass": "sofia::register", "from-user": user})
+    for form in Form:
+        event = only(answers.event(form, told))
+        assert isinstance(event, Event)
+        assert event == told
+        orig = {f"Orig-{name}": value for name, value in event.headers.items()}
+        with pytest.raises(CommandRefused):
+            commands.sendevent("CUSTOM", "multicast::event", orig)
+        with pytest.raises(CommandRefused):
+            commands.api("sofia_contact", f"{event.get('from-user')}@lab.test")
+
+
 def test_of_a_header_that_comes_twice_the_first_counts() -> None:
     plain = only(framed("text/event-plain", b"Event-Name: A\nEvent-Name: B\n\n"))
     assert (
@@ -189,7 +205,7 @@ def test_the_rarer_frames() -> None:
     assert only(framed("text/rude-rejection", b"go away")) == Rejection("go away")
     assert only(framed("text/event-xml", b"<a/>")) == Unknown("text/event-xml", 4)
     assert Event({"n": "12"}).number("n") == 12
-    assert [Event({"n": text}).number("n") for text in ("", "-1", "1" * 20, "٣", "0x1")] == [None] * 5
+    assert [Event({"n": text}).number("n") for text in ("", "-1", "1" * 19, "٣", "0x1")] == [None] * 5
 
 
 @given(st.lists(st.binary(max_size=200), max_size=20))

@@ -21,7 +21,7 @@ from zcluster.switch.conversation import Conversation
 from zcluster.switch.notices import Notice
 from zcluster.switch.wishes import Login, Wishes
 
-_ENDED = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP
+_ENDED = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
 CLOSED = "the switch closed the connection"
 
 
@@ -157,7 +157,7 @@ class EslClient:
     def _watch(self) -> None:
         if self._socket is None or not self._is_connected:
             return
-        mask = select.EPOLLIN | select.EPOLLRDHUP | (select.EPOLLOUT if self._talk.outgoing else 0)
+        mask = select.EPOLLIN | (select.EPOLLOUT if self._talk.outgoing else 0)
         if mask != self._mask:
             self._mask = mask
             self._poll.modify(self._socket.fileno(), mask)

@@ -75,9 +75,9 @@ class Event:
         return self.headers.get(name, default)
 
     def number(self, name: str) -> int | None:
-        """The header as a whole number of at most 19 digits, or None."""
+        """The header as a whole number of at most 18 digits (it fits 64 bits), or None."""
         text = self.headers.get(name, "")
-        return int(text) if text.isascii() and text.isdigit() and len(text) <= 19 else None
+        return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
 @dataclass(frozen=True, slots=True)
