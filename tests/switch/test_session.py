@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -232,6 +234,22 @@ def test_what_no_client_sends_ends_it(data: bytes) -> None:
     made.receive(data)
     assert made.is_ending
     assert isinstance(said(made)[-1], DisconnectNotice)
+
+
+def test_line_ends_may_be_those_of_telnet() -> None:
+    made = session()
+    assert made.receive(b"\r\n\r\nsendevent X\r\na: b\r\nContent-Length: 2\r\n\r\nhiapi status\r\n\r\n") == [
+        EventSent(7, Event({"Event-Name": "X", "a": "b"}, "hi")),
+        ApiAsked(7, "status"),
+    ]
+
+
+def test_many_commands_at_once_cost_no_more_than_one_after_another() -> None:
+    began_s = time.process_time()
+    made = session()
+    made.receive(b"nolog\n\n" * (bounds.RECEIVE_BYTES // 7))
+    assert time.process_time() - began_s < 2
+    assert len(replies(made)) > 30_000
 
 
 @given(st.lists(st.binary(max_size=100), max_size=10))

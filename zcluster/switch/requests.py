@@ -6,6 +6,7 @@ kept. As mod_event_socket does, line ends may be \\r\\n and empty lines before a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -14,6 +15,7 @@ from zcluster.switch import bounds
 from zcluster.switch.block import body_length, parse_headers, readable
 
 _LINE_ENDS = b"\r\n"
+_BLOCK_END = re.compile(rb"\n\r?\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,5 @@ class RequestReader:
         """Where the block ends and where its body begins; the first is -1 while it is not complete."""
         start = max(0, self._scanned - 2)
         self._scanned = len(self._buffer)
-        ends = [
-            (found, found + len(mark))
-            for mark in (b"\n\n", b"\n\r\n")
-            if (found := self._buffer.find(mark, start)) >= 0
-        ]
-        return min(ends, default=(-1, -1))
+        found = _BLOCK_END.search(self._buffer, start)
+        return found.span() if found else (-1, -1)
