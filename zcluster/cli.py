@@ -284,13 +284,52 @@ def replay(file: Path, until: str | None, story: bool) -> None:
 )
 @click.option("--nodes", type=click.IntRange(3, 7), default=None, help="Fix the number of nodes.")
 @click.option("--json", "as_json", is_flag=True, help="The last line is one JSON object.")
+@click.option(
+    "--exhaustive", is_flag=True, help="Instead: every course of 3 nodes and 1 group, --depth beats deep."
+)
+@click.option(
+    "--depth", type=click.IntRange(1, 200), default=12, show_default=True, help="With --exhaustive."
+)
+@click.option(
+    "--faults",
+    type=click.IntRange(0, 5),
+    default=2,
+    show_default=True,
+    help="With --exhaustive: deviations at most.",
+)
+@click.option(
+    "--from",
+    "recording",
+    type=click.Path(path_type=Path, exists=True),
+    default=None,
+    help="Instead: go on from where a node's recording ends, its peers restarted.",
+)
 @click.pass_context
-def simulate(context: click.Context, seeds: int, seed: int | None, nodes: int | None, as_json: bool) -> None:
+def simulate(
+    context: click.Context,
+    seeds: int,
+    seed: int | None,
+    nodes: int | None,
+    as_json: bool,
+    exhaustive: bool,
+    depth: int,
+    faults: int,
+    recording: Path | None,
+) -> None:
     """Run the real control core through seeded misfortune; exit 1 if an invariant breaks."""
+    if exhaustive:
+        from zcluster.simulator.exhaustive_command import run as run_exhaustive
+
+        sys.exit(run_exhaustive(depth, faults, as_json))
+    alone = seed is not None and context.get_parameter_source("seeds") is click.core.ParameterSource.DEFAULT
+    wanted = range(seed or 0, (seed or 0) + (1 if alone else seeds))
+    if recording is not None:
+        from zcluster.simulator.continuation_command import run as run_continuation
+
+        sys.exit(run_continuation(recording, wanted, as_json))
     from zcluster.simulator.command import run as run_simulator
 
-    alone = seed is not None and context.get_parameter_source("seeds") is click.core.ParameterSource.DEFAULT
-    sys.exit(run_simulator(1 if alone else seeds, seed, as_json, nodes=nodes))
+    sys.exit(run_simulator(len(wanted), seed, as_json, nodes=nodes))
 
 
 def main() -> None:

@@ -9,8 +9,8 @@ that says it is complete has left nothing out.
 from __future__ import annotations
 
 import gc
-import pickle
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
@@ -20,22 +20,29 @@ from zcluster.simulator.checkers import Violation
 from zcluster.simulator.host import CoreFactory
 from zcluster.simulator.kernel import GateMisused, Kernel
 from zcluster.simulator.likeness import likeness
-from zcluster.simulator.small_world import ALL_WAYS, NODES, Modes, Order, SmallWorld
+from zcluster.simulator.small_world import ALL_WAYS, NODES, Modes, Order, SmallWorld, Way, freeze, thaw
 
 ALL_KINDS = ("lose", "hold", "aside", "pause", "stall-point", "stall-send", "kill", "first")
 ROUNDS_TO_HOLD = 60
 CALM_ROUNDS = 15
+ROUNDS_BEFORE_CLAIM = 2
 LOOK_EVERY = 256
+BEATS_REMEMBERED = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is searched: `rounds` deep from each beginning, with up to `faults` deviations of these kinds."""
+    """What is searched: `rounds` deep from each beginning, with up to `faults` deviations of these kinds.
+
+    `ways`, `nodes`: which ways and which processes the deviations may strike.
+    """
 
     rounds: int
     faults: int
     kinds: tuple[str, ...] = ALL_KINDS
     beginnings: tuple[str, ...] = ("held", "vacant")
+    ways: tuple[Way, ...] = ALL_WAYS
+    nodes: tuple[int, ...] = tuple(range(NODES))
 
 
 @dataclass(slots=True)
@@ -65,17 +72,16 @@ class _Place:
 
 
 def beginning(name: str, make_core: CoreFactory, make_kernel: type[Kernel] = Kernel) -> SmallWorld:
-    """A calm world: "held" by somebody for a while, or "vacant" just before the first claim."""
+    """A calm world: "held" by somebody for a while, or "vacant" shortly before the first claim."""
     world = SmallWorld(make_core, make_kernel)
     for station in world.stations:
         world.boot(station)
-    before = pickle.dumps(world)
+    before: deque[bytes] = deque(maxlen=ROUNDS_BEFORE_CLAIM)
     for _ in range(ROUNDS_TO_HOLD):
-        before = pickle.dumps(world)
+        before.append(freeze(world))
         world.round(Modes())
         if name == "vacant" and _is_claimed(world):
-            found: SmallWorld = pickle.loads(before)
-            return found
+            return thaw(before[0], make_core)
         if _is_held(world):
             break
     assert name == "held", f"no beginning {name}"
@@ -137,7 +143,7 @@ class _Search:
         """Everything from one beginning; false when the search ended before."""
         world = beginning(name, *self._make)
         course = (f"begin {name}: {', '.join(world.holders()) or 'nobody'} answers",)
-        stack = [_Place(pickle.dumps(world), Modes(), 0, self._scope.faults, course)]
+        stack = [_Place(freeze(world), Modes(), 0, self._scope.faults, course)]
         while stack:
             place = stack.pop()
             if place.depth >= self._scope.rounds:
@@ -166,7 +172,7 @@ class _Search:
         yield ()
         if not place.faults_left:
             return
-        possible = possible_orders(pickle.loads(place.frozen), place.modes, self._scope.kinds)
+        possible = possible_orders(thaw(place.frozen, self._make[0]), place.modes, self._scope)
         for count in range(1, place.faults_left + 1):
             for orders in combinations(possible, count):
                 if _agree(orders):
@@ -175,7 +181,7 @@ class _Search:
     def _go(self, place: _Place, orders: tuple[Order, ...]) -> _Place | None:
         """One round; None when the world reached is known with no less to come."""
         found = self.findings
-        world: SmallWorld = pickle.loads(place.frozen)
+        world = thaw(place.frozen, self._make[0])
         found.rounds += 1
         depth = place.depth + 1
         course = place.course
@@ -193,7 +199,7 @@ class _Search:
             found.alike += 1
             return None
         _trim(world)
-        return _Place(pickle.dumps(world, protocol=5), modes, depth, left, course)
+        return _Place(freeze(world), modes, depth, left, course)
 
     def _is_news(self, key: int, rounds_left: int, faults_left: int) -> bool:
         known = self._known.setdefault(key, [])
@@ -207,9 +213,9 @@ class _Search:
 def _trim(world: SmallWorld) -> None:
     """Forget what has run out, so that copies stay small."""
     for station in world.stations:
-        station.kernel.forget(float(world.now))
-        if station.epochs is not None and len(station.epochs) > 16:
-            station.epochs = dict(list(station.epochs.items())[-16:])
+        station.kernel.forget(BEATS_REMEMBERED)
+        if station.epochs is not None:
+            station.epochs = dict(list(station.epochs.items())[-BEATS_REMEMBERED:])
 
 
 def _agree(orders: tuple[Order, ...]) -> bool:
@@ -220,8 +226,8 @@ def _agree(orders: tuple[Order, ...]) -> bool:
     return len(set(nodes)) == len(nodes) and len(set(ways)) == len(ways) and firsts < 2
 
 
-def possible_orders(world: SmallWorld, modes: Modes, kinds: tuple[str, ...]) -> list[Order]:
-    """What may happen before the next round, of these kinds; what ends something comes first."""
+def possible_orders(world: SmallWorld, modes: Modes, scope: Scope) -> list[Order]:
+    """What may happen before the next round; what ends something comes first."""
     found = []
     if modes != Modes() or world.kept_back:
         found.append(Order("heal"))
@@ -233,11 +239,13 @@ def possible_orders(world: SmallWorld, modes: Modes, kinds: tuple[str, ...]) -> 
             found.append(Order("boot", index))
         elif station.is_still:
             found.append(Order("resume", index))
-    for kind in kinds:
+    for kind in scope.kinds:
         if kind in ("lose", "hold", "aside"):
-            found += [Order(kind, ways=ways) for ways in _bundles(kind) if _is_change(kind, ways, modes)]
+            bundles = [ways for ways in _bundles(kind) if set(ways) <= set(scope.ways)]
+            found += [Order(kind, ways=ways) for ways in bundles if _is_change(kind, ways, modes)]
         else:
-            found += [Order(kind, s.index) for s in world.stations if _can(kind, s.core is None, s.is_still)]
+            struck = [world.stations[index] for index in scope.nodes]
+            found += [Order(kind, s.index) for s in struck if _can(kind, s.core is None, s.is_still)]
     return found
 
 

@@ -138,7 +138,12 @@ class Host:
     # -- the life of a process
 
     def adopt(
-        self, core: Core, incarnation: int, now_ms: int, kernel: Kernel, claimed: Mapping[int, tuple[Claim, ...]]
+        self,
+        core: Core,
+        incarnation: int,
+        now_ms: int,
+        kernel: Kernel,
+        claimed: Mapping[int, tuple[Claim, ...]],
     ) -> None:
         """A process that runs already, on a clock without drift; `kernel` in this world's time, `claimed` what
         its latest beats said.

@@ -97,10 +97,18 @@ class Kernel:
         self._floor.clear()
         self._armed_now.clear()
 
-    def forget(self, now: float) -> None:
-        """Drop elements that have run out, for a world that is copied often; nothing can see the difference."""
+    def shift(self, by: float) -> None:
+        """Move every instant: another origin of time."""
+        for ring in self._armed.values():
+            for slot in ring:
+                ring[slot] += by
+        for group in self._addresses:
+            self._addresses[group] += by
+
+    def forget(self, kept: int) -> None:
+        """Remember only so many slots, for a world that is copied often."""
         for group, ring in self._armed.items():
-            self._armed[group] = {slot: ends for slot, ends in ring.items() if ends > now}
+            self._armed[group] = {slot: ring[slot] for slot in sorted(ring)[-kept:]}
         self._armed_now = {(group, slot) for group, slot in self._armed_now if slot in self._armed[group]}
 
     def slot(self, group: GroupName) -> int:

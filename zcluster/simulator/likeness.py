@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from enum import Enum
+from enum import Enum, auto
 from operator import attrgetter
 from typing import Any
 
-from zcluster.control.document import Document, Durable, Settings
+from zcluster.control.document import Document, Durable, GroupSettings, Settings
 from zcluster.control.messages import Report
+from zcluster.control.ownership import Tenure
 from zcluster.control.timing import Timing
 from zcluster.simulator.kernel import Kernel
 from zcluster.simulator.small_world import NODES, SEQUENCES, START_MS, Modes, SmallWorld
 
-LONG_AGO_MS = -200
+LONG_AGO_MS = -120
 """No rule that matters to three nodes and one group looks further back."""
 LONG_AGO_BEATS = -12
 """Beats older than that have run out of every lease and grant."""
@@ -30,23 +31,35 @@ LEFT_OUT = frozenset(
         "_s", "_seeker", "_holder",
         # what was done last
         "out", "now_ms", "decided",
-        # words for people
-        "facts", "votes", "why", "from_node", "won_ms", "version", "_told", "_told_ms", "_conflict_told_ms", "_told_fork",
+        # words for people; of the facts one counts, see `_fields_of`
+        "facts", "votes", "why", "from_node", "version", "_told", "_told_ms", "_conflict_told_ms", "_told_fork",
         # loss and delay of single links, for people and for the health of a link that carries no beats here
         "links", "_reviewed_ms", "_asked_ms",
         # an address's own lifetime, the second layer: it can only close
         "renewed_ms", "_addresses",
         # a roster of three is never changed by housekeeping
-        "_housekeeping_ms", "_heard_ms", "_returned_ms", "_settled_since", "_started_ms", "_relinquished_ms",
-        # what was sent before is in the kernel and in the lease
+        "_housekeeping_ms", "_heard_ms", "_returned_ms", "_settled_since", "_relinquished_ms",
+        # when a cached tuple is made again, which comes out equal
+        "_grants_stale_ms",
+        # when a beat was sent is asked only while a group is claimed, and then the kernel has it as the beat's slot
         "_sent_ms",
         # which slots were ever armed: a check against misuse
         "_armed_now",
     }
 )  # fmt: skip
-_ATOMS = (Report, Durable, Document, Settings, Timing)
-_PLAIN = (str, bool, type(None), Enum)
-_ORDERED = (tuple, list, deque)
+_SAME = (str, bool, type(None), Enum, Report, Durable, Document, Settings, Timing, GroupSettings)
+
+Fields = Callable[[Any], tuple[object, ...]]
+
+
+class _Way(Enum):
+    """How a value of some type is looked at, where it is not by its fields."""
+
+    SAME = auto()
+    NUMBER = auto()
+    ROW = auto()
+    TABLE = auto()
+    SET = auto()
 
 
 def likeness(world: SmallWorld, modes: Modes) -> int:
@@ -76,27 +89,26 @@ class _Walk:
     def value(self, value: Any) -> object:
         """One value, with instants and sequences made relative."""
         kind = type(value)
-        if kind is int or kind is float:
-            return self._number(value)
-        if issubclass(kind, _PLAIN):
-            return value
-        if kind in _ATOMS:
-            return value
-        if issubclass(kind, _ORDERED):
-            return tuple([self.value(part) for part in value])
-        if kind is dict:
-            return tuple(
-                [(self.value(key), self.value(part)) for key, part in value.items() if self._is_new(key)]
-            )
-        if kind is set or kind is frozenset:
-            return frozenset(self.value(part) for part in value)
-        fields = _FIELDS.get(kind)
-        if fields is None:
-            fields = _FIELDS[kind] = _fields_of(value)
-        return tuple([self.value(part) for part in fields(value)])
+        way = _WAYS.get(kind)
+        if way is None:
+            way = _WAYS[kind] = _way_of(value)
+        match way:
+            case _Way.SAME:
+                return value
+            case _Way.NUMBER:
+                return value if -SEQUENCES < value < SEQUENCES else self._number(value)
+            case _Way.ROW:
+                return tuple([self.value(part) for part in value])
+            case _Way.TABLE:
+                news = [(key, part) for key, part in value.items() if self._is_new(key)]
+                return tuple([(self.value(key), self.value(part)) for key, part in news])
+            case _Way.SET:
+                return frozenset([self.value(part) for part in value])
+            case _:
+                return tuple([self.value(part) for part in way(value)])
 
     def _number(self, number: float) -> float | tuple[str, float]:
-        if number < SEQUENCES or number > 2 * START_MS:
+        if number < 0 or number > 2 * START_MS:
             return number
         if number < START_MS // 2:
             owner = int(number // SEQUENCES)
@@ -110,10 +122,25 @@ class _Walk:
         return key - self._newest[key // SEQUENCES] > LONG_AGO_BEATS
 
 
-def _fields_of(value: object) -> Callable[[Any], tuple[object, ...]]:
+def _way_of(value: object) -> _Way | Fields:
+    kind = type(value)
+    if issubclass(kind, _SAME):
+        return _Way.SAME
+    for bases, way in (
+        ((int, float), _Way.NUMBER),
+        ((tuple, list, deque), _Way.ROW),
+        ((dict,), _Way.TABLE),
+        ((set, frozenset), _Way.SET),
+    ):
+        if issubclass(kind, bases):
+            return way
+    return _fields_of(value)
+
+
+def _fields_of(value: object) -> Fields:
     kind = type(value)
     if callable(value):
-        return lambda _: (getattr(value, "__qualname__", ""),)
+        return lambda one: (getattr(one, "__qualname__", ""),)
     slots = [name for base in kind.__mro__ for name in getattr(base, "__slots__", ())]
     names = [*slots, *getattr(value, "__dict__", {})]
     kept = [name for name in names if name not in LEFT_OUT and not name.startswith("__")]
@@ -121,11 +148,14 @@ def _fields_of(value: object) -> Callable[[Any], tuple[object, ...]]:
         kept = [name for name in kept if name not in ("_random", "rate")]
     if not kept:
         return lambda _: (kind.__name__,)
+    if kind is Tenure:
+        tenure: Fields = attrgetter(*kept)
+        return lambda whole: (*tenure(whole), whole.facts.get("old_lease_over_ms", 0))
     if len(kept) == 1:
-        one = attrgetter(kept[0])
-        return lambda whole: (one(whole),)
-    several: Callable[[Any], tuple[object, ...]] = attrgetter(*kept)
+        only = attrgetter(kept[0])
+        return lambda whole: (only(whole),)
+    several: Fields = attrgetter(*kept)
     return several
 
 
-_FIELDS: dict[type[Any], Callable[[Any], tuple[object, ...]]] = {}
+_WAYS: dict[type[Any], _Way | Fields] = {}

@@ -8,9 +8,12 @@ it; and a round depends on nothing but the world, the modes and the orders.
 
 from __future__ import annotations
 
+import io
+import pickle
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from zcluster.control import actions as act
 from zcluster.control import events as happened
@@ -123,9 +126,15 @@ class SmallWorld:
         self.flying: deque[tuple[int, int, happened.Event]] = deque()
         self.kept_back: list[tuple[int, int, happened.Event]] = []
         self.aside: list[tuple[int, int, happened.Event]] = []
-        self._make_core = make_core
+        self.make_core = make_core
         self._modes = Modes()
         self._to_aside: set[Way] = set()
+
+    def __getstate__(self) -> dict[str, object]:
+        """All but the factory, which need not be copied (and may be a local function)."""
+        state = dict(self.__dict__)
+        del state["make_core"]
+        return state
 
     # -- one round
 
@@ -205,7 +214,7 @@ class SmallWorld:
         station.kernel.reset()
         self.ownership.closed(GROUP, station.index)
         station.incarnation = station.durable.incarnation + NODES
-        station.core = core = self._make_core(
+        station.core = core = self.make_core(
             NAMES[station.index],
             SETTINGS,
             station.durable,
@@ -340,6 +349,50 @@ class SmallWorld:
     def holders(self) -> list[str]:
         """Who answers for the group now."""
         return [NAMES[index] for index in self.ownership.answering(GROUP, float(self.now))]
+
+
+def freeze(world: SmallWorld) -> bytes:
+    """A copy to go on from, as bytes."""
+    into = io.BytesIO()
+    pickler = pickle.Pickler(into, protocol=5)
+    pickler.dispatch_table = _TABLE
+    pickler.dump(world)
+    return into.getvalue()
+
+
+def thaw(frozen: bytes, make_core: CoreFactory) -> SmallWorld:
+    """The world of `freeze`; only for bytes of this very process. `make_core` starts its next processes."""
+    world: SmallWorld = pickle.loads(frozen)
+    world.make_core = make_core
+    return world
+
+
+def _settings() -> Settings:
+    return SETTINGS
+
+
+def _short_settings(settings: Settings) -> tuple[Any, ...] | str:
+    return (_settings, ()) if settings is SETTINGS else settings.__reduce_ex__(5)
+
+
+def _short_durable(durable: Durable) -> tuple[Any, ...]:
+    return Durable, tuple([getattr(durable, name) for name in Durable.__slots__])
+
+
+_TABLE: dict[type[Any], Callable[[Any], Any]] = {
+    Settings: _short_settings,
+    Durable: _short_durable,
+    Timing: lambda timing: (_timing, ()) if timing is TIMING else timing.__reduce_ex__(5),
+    GroupSettings: lambda group: (_group, ()) if group is SETTINGS.groups[0] else group.__reduce_ex__(5),
+}
+
+
+def _timing() -> Timing:
+    return TIMING
+
+
+def _group() -> GroupSettings:
+    return SETTINGS.groups[0]
 
 
 def _mac(index: int) -> str:

@@ -51,7 +51,7 @@ class _Death:
 
 
 class World:
-    """Hosts, network, neighbours and the heap of what is to come."""
+    """Hosts, network, neighbours and the heap of what is to come. `members`: what their disks hold, by name."""
 
     def __init__(
         self,
@@ -59,6 +59,7 @@ class World:
         make_core: CoreFactory,
         make_kernel: type[Kernel] = Kernel,
         story: Story | None = None,
+        members: Mapping[str, Durable] | None = None,
     ) -> None:
         self.mix = mix
         self.settings = mix.settings
@@ -69,12 +70,13 @@ class World:
         self._heap: list[tuple[float, int, Callable[[Any], None], Any]] = []
         self._order = 0
         self.group_names = tuple(group.name for group in mix.settings.groups)
-        names = tuple(f"node{number}" for number in range(1, mix.settings.expected_nodes + 1))
+        members = members or _members(mix)
+        names = tuple(members)
         self.ownership = Ownership(self.group_names, names)
         draw = Random(f"world {mix.seed}")
-        durable = _durable(mix, names)
         self.hosts = tuple(
-            Host(self, index, name, Random(f"{name} {mix.seed}"), durable) for index, name in enumerate(names)
+            Host(self, index, name, Random(f"{name} {mix.seed}"), durable)
+            for index, (name, durable) in enumerate(members.items())
         )
         self.network = Network(mix, self.hosts, self.at, Random(f"network {mix.seed}"))
         self.neighbours = Neighbours(mix.settings, self.network, self.hosts, self.at, draw)
@@ -202,7 +204,7 @@ class World:
         self._watch()
 
 
-def _durable(mix: Mix, names: tuple[str, ...]) -> Durable:
-    if not mix.is_founded:
-        return Durable()
-    return Durable(incarnation=1, ceiling=0, document=Document(CLUSTER_ID, 1, names))
+def _members(mix: Mix) -> dict[str, Durable]:
+    names = tuple(f"node{number}" for number in range(1, mix.settings.expected_nodes + 1))
+    document = Document(CLUSTER_ID, 1, names) if mix.is_founded else None
+    return dict.fromkeys(names, Durable(incarnation=1, document=document) if document else Durable())
