@@ -16,6 +16,8 @@ from zcluster.lab.host import STATE_DIRECTORY
 from zcluster.lab.laboratory import Laboratory
 from zcluster.lab.plan import make_plan
 from zcluster.recording.replay import Replay
+from zcluster.simulator.continuation import go_on
+from zcluster.simulator.continuation_command import is_broken
 
 pytestmark = [pytest.mark.kernel, pytest.mark.lab, pytest.mark.slow]
 
@@ -31,6 +33,8 @@ def reproduce_takeover() -> None:
     steps = [step for path in recorded(STATE_DIRECTORY) for step in Replay(path).play()]
     told = [action.code for step in steps for action in step.actions if isinstance(action, Tell)]
     assert "takeover" in told
+    futures = [go_on(seed, recorded(STATE_DIRECTORY)[-1]) for seed in range(3)]
+    assert [future.violation for future in futures if is_broken(future)] == []
 
 
 def test_a_takeover_is_reproduced_from_the_recordings_of_all_nodes() -> None:
