@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.control.cluster import Cluster, settings
-from zcluster.control.document import Durable
+from zcluster.control.document import Document, Durable
 from zcluster.control.events import PinAsked, RosterAsked
 
 FIVE = ("a", "b", "c", "d", "e")
@@ -149,3 +149,32 @@ def test_a_pinned_group_goes_home_when_its_node_stands_ready(five: Cluster) -> N
     five.do("b", PinAsked("y", "g1", ""))
     five.wait(2000)
     assert five.nodes["a"].situation.pins == ()
+
+
+def test_where_a_member_is_dead_the_returned_is_taken_back_with_its_own_help() -> None:
+    """Two of three can vote, the third never comes: one member more would want three, so it must count itself."""
+    three = Cluster(settings(4, 1), ())
+    memory = Durable(incarnation=1, document=Document("id", 4, ("a", "b", "c"), forgotten=("d",)))
+    for name in ("a", "b", "d"):
+        three.boot(name, memory)
+    three.wait(5_000)
+    assert three.roster("a") == ("a", "b", "c", "d")
+    assert set(three.holders()) == {"g1"}
+
+
+def test_while_a_member_only_starts_nobody_is_added_to_it() -> None:
+    three = Cluster(settings(4, 1), ())
+    memory = Durable(incarnation=1, document=Document("id", 4, ("a", "b", "c")))
+    for name in ("a", "b", "d"):
+        three.boot(name, memory)
+    three.wait(3_000)
+    three.boot("c", Durable())
+    three.wait(500)
+    three.do("a", RosterAsked("wish", "add", ("d",)))
+    assert not three.answers["wish"].is_accepted
+    assert "three seconds" in three.answers["wish"].text
+    three.wait(4_000)
+    three.do("a", RosterAsked("again", "add", ("d",)))
+    three.wait(1_000)
+    assert three.answers["again"].is_accepted
+    assert three.roster("a") == ("a", "b", "c", "d")

@@ -279,7 +279,7 @@ class Council:
     def _keep_house(self, document: Document) -> None:
         s = self._s
         for name in document.forgotten:
-            if self._has_returned(name) and self._can_afford_another(document):
+            if self._has_returned(name) and self._can_afford(document, name):
                 self.want("", f"{name} returned", partial(with_member, name=name))
                 return
         amnesiac = [p.name for p in s.detector.alive(s.now_ms) if p.report.is_amnesiac and p.name in s.roster]
@@ -345,19 +345,29 @@ class Council:
             self._answer(identity, True, f"{name} is a member already")
         elif name not in s.detector.peers or not s.detector.is_alive(name, s.now_ms):
             self._answer(identity, False, f"{name} is not heard: start zcluster on it first")
-        elif not self._can_afford_another(document):
+        elif not self._can_afford(document, name):
             text = "too many members may not vote yet after their start; ask again in three seconds"
             self._answer(identity, False, text)
         else:
             self.want(identity, f"add {name}", partial(with_member, name=name))
 
-    def _can_afford_another(self, document: Document) -> bool:
-        """Whether those who can vote now are a majority of one member more, without the newcomer's help."""
+    def _can_afford(self, document: Document, newcomer: NodeName) -> bool:
+        """Whether those who can vote now are a majority of one member more, without the newcomer's help; with
+        it where waiting is in vain, since those who lack are silent and not just starting.
+        """
         s = self._s
-        able = 1
+        able, starting = 1, 0
         for peer in s.detector.alive(s.now_ms):
-            able += peer.name in s.roster and peer.hears_us and NO_VOTE_YET not in peer.report.unready
-        return able >= majority(len(document.roster) + 1)
+            if peer.name in s.roster and peer.hears_us:
+                may_vote = NO_VOTE_YET not in peer.report.unready
+                able += may_vote
+                starting += not may_vote
+        needed = majority(len(document.roster) + 1)
+        if able + starting >= needed:
+            return able >= needed
+        comer = s.detector.peers.get(newcomer)
+        helps = comer is not None and comer.hears_us and NO_VOTE_YET not in comer.report.unready
+        return able + helps >= needed
 
     def _ask_remove(
         self, identity: str, document: Document, name: NodeName, holders: frozenset[NodeName]
