@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from threading import Timer
 
 import pytest
 
@@ -194,4 +195,52 @@ def test_chores_run_when_due_and_their_events_are_handled(script: Script) -> Non
     script.now_ms = 2000
     loop.turn()
     assert script.story == [(seen(1), 1000), (seen(2), 2000)]
+    loop.close()
+
+
+class Pacing:
+    """A pace that says what it is told to."""
+
+    def __init__(self, blind_ms: int, gather_ms: int) -> None:
+        self.times_ms = (blind_ms, gather_ms)
+
+    def blind_ms(self) -> int:
+        return self.times_ms[0]
+
+    def gather_ms(self) -> int:
+        return self.times_ms[1]
+
+
+@pytest.mark.parametrize("pace", [Pacing(30_000, 0), Pacing(0, 30_000)])
+def test_no_gathering_goes_beyond_what_is_due(script: Script, pace: Pacing) -> None:
+    loop = Loop(script, script, (), script.clock, pace)
+    pipe = Pipe(script)
+    loop.watch(pipe.read_end, pipe.receive)
+    pipe.bring(seen(1))
+    loop.turn()
+    assert script.story == [(seen(1), 1000), (Tick(), 1000)]
+    loop.close()
+
+
+@pytest.mark.parametrize("pace", [Pacing(20, 0), Pacing(0, 20)])
+def test_one_turn_takes_what_comes_while_it_gathers(script: Script, pace: Pacing) -> None:
+    script.deadline_ms = 10_000
+    loop = Loop(script, script, (), script.clock, pace)
+    first, second = Pipe(script), Pipe(script)
+    for pipe in (first, second):
+        loop.watch(pipe.read_end, pipe.receive)
+    first.bring(seen(1))
+    later = Timer(0.005, second.bring, [seen(2)])
+    later.start()
+    loop.turn()
+    later.join()
+    assert script.story == [(seen(1), 1000), (seen(2), 1000)]
+    loop.close()
+
+
+def test_a_blind_pause_in_which_nothing_comes_ends_by_itself(script: Script) -> None:
+    script.deadline_ms = 10_000
+    loop = Loop(script, script, (), script.clock, Pacing(5, 0))
+    loop.turn()
+    assert script.story == []
     loop.close()

@@ -277,7 +277,7 @@ class _Assembly:
             self._performer,
             (self._transport, self._discovery, self._performer, self._questions, signals, self._life),
             monotonic_ms,
-            Gathering(self._node, configuration.timing.beat_ms),
+            Gathering(self._node, configuration.timing),
             self._tell_stall,
             configuration.timing.lease_ms // STALL_SHARE,
         )

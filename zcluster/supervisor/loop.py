@@ -6,9 +6,8 @@ What must hold:
 - A `Tick` is handed in only after every socket was empty (or a bound was reached under a flood): silence is
   judged on what truly did not come, also after this process stood still.
 - Actions are performed in their order right after each event; what fails comes back through the same inbox.
-- Nothing here forks or waits for a disk, and every batch has a bound. The only sleep is the gathering after a
-  wake-up, never beyond what is due: the copies of one beat come over several links within that time, and one turn
-  takes them all.
+- Nothing here forks or waits for a disk, and every batch has a bound. The only sleep is the gathering, never beyond
+  what is due: the copies of one beat come over several links within that time, and one turn takes them all.
 """
 
 from __future__ import annotations
@@ -61,6 +60,16 @@ class Chore(Protocol):
         """Do what is due."""
 
 
+class Pace(Protocol):
+    """How long to let things gather, asked once a turn."""
+
+    def blind_ms(self) -> int:
+        """Before looking for anything at all; 0 to wake up with the first thing that comes."""
+
+    def gather_ms(self) -> int:
+        """After the first thing came."""
+
+
 @dataclass(slots=True)
 class LoopFigures:
     """What the loop measured of itself. A turn is everything between two waits."""
@@ -83,8 +92,8 @@ def monotonic_ms() -> int:
 class Loop:
     """Drives `core` with what the watched descriptors bring, until `hands.is_over`.
 
-    `gather_ms()` says how long to wait after a wake-up for what comes with it, without it not at all.
-    `stalled(overslept_ms, busy_ms)` is told of a turn that began `stall_ms` too late or took that long.
+    Without a `pace` nothing is gathered. `stalled(overslept_ms, busy_ms)` is told of a turn that began `stall_ms`
+    too late or took that long.
     """
 
     def __init__(
@@ -93,7 +102,7 @@ class Loop:
         hands: Hands,
         chores: Sequence[Chore] = (),
         clock: Callable[[], int] = monotonic_ms,
-        gather_ms: Callable[[], int] | None = None,
+        pace: Pace | None = None,
         stalled: Stalled | None = None,
         stall_ms: int = 50,
     ) -> None:
@@ -101,7 +110,7 @@ class Loop:
         self._hands = hands
         self._chores = tuple(chores)
         self._clock = clock
-        self._gather_ms = gather_ms
+        self._pace = pace
         self._stalled = stalled
         self._stall_ms = stall_ms
         self._chores_ms = 0
@@ -132,11 +141,12 @@ class Loop:
     def turn(self) -> None:
         """One turn: wait for the first thing to do, then do all there is."""
         due_ms = max(self._due_ms(), self._clock())
-        ready = self._poll.poll(max(due_ms - self._clock(), 0) / 1000, LARGEST_READY)
-        if ready and self._gather_ms:
-            gather_ms = min(self._gather_ms(), due_ms - self._clock())
-            if gather_ms > 0:
-                time.sleep(gather_ms / 1000)
+        pace = self._pace
+        is_blind = pace is not None and self._sleep(pace.blind_ms(), due_ms)
+        wait_ms = 0 if is_blind else max(due_ms - self._clock(), 0)
+        ready = self._poll.poll(wait_ms / 1000, LARGEST_READY)
+        if ready and pace is not None and not is_blind:
+            self._sleep(pace.gather_ms(), due_ms)
         began_ns = time.perf_counter_ns()
         overslept_ms = self._clock() - due_ms
         self._drain(ready)
@@ -148,6 +158,13 @@ class Loop:
             self.figures.worst_tick_late_ms = max(self.figures.worst_tick_late_ms, late_ms)
             self._take(Tick(), now_ms)
         self._count_turn(time.perf_counter_ns() - began_ns, max(overslept_ms, 0))
+
+    def _sleep(self, most_ms: int, due_ms: int) -> bool:
+        """Let things gather, at most until something is due; whether there was time for that."""
+        pause_ms = min(most_ms, due_ms - self._clock()) if most_ms else 0
+        if pause_ms > 0:
+            time.sleep(pause_ms / 1000)
+        return pause_ms > 0
 
     def _due_ms(self) -> int:
         """When this turn must begin at the latest."""
