@@ -5,12 +5,14 @@ beat whose report and acknowledgements say what the peer's last one said is its 
 events are copies, nearly all others such beats.
 
 What must hold: a report that was the *same object* as the peer's report before is the same object again, for the
-core compares reports by identity. So both ends begin with the peers' reports that the node itself knows.
+core compares reports by identity. So both ends begin with the peers' reports that the node itself knows, and like
+the node they keep the report of the newest beat: one that comes late replaces nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from zcluster.control.actions import Action
@@ -35,12 +37,18 @@ class Head(NamedTuple):
     is_long: bool
 
 
-class Known(NamedTuple):
-    """What a peer's last beat said, apart from its sequences."""
+@dataclass(slots=True)
+class Known:
+    """What a peer's newest beat said."""
 
     incarnation: int
+    sequence: int
     report: Report
     heads: tuple[Head, ...]
+
+    def precedes(self, beat: Beat) -> bool:
+        """Whether that beat is newer."""
+        return (beat.incarnation, beat.sequence) > (self.incarnation, self.sequence)
 
 
 class Step(NamedTuple):
@@ -56,7 +64,9 @@ class Step(NamedTuple):
 def known_reports(node: Node) -> dict[NodeName, Known]:
     """What the node has of each peer now: where a recording that begins with this node begins."""
     peers = node.situation.detector.peers.values()
-    return {peer.name: Known(peer.incarnation, peer.report, _heads(peer.acks)) for peer in peers}
+    return {
+        peer.name: Known(peer.incarnation, peer.sequence, peer.report, _heads(peer.acks)) for peer in peers
+    }
 
 
 def _heads(acks: Any) -> tuple[Head, ...]:
@@ -103,14 +113,21 @@ class StepWriter:
         known = self._known.get(beat.node)
         is_same = known is not None and known.report is beat.report and known.incarnation == beat.incarnation
         if known is not None and is_same and (acked := _acked(known.heads, beat)) is not None:
+            known.sequence = max(known.sequence, beat.sequence)
             rows += (SAME_BEAT | after, since_ms, beat.node, beat.sequence, acked, event.link)
             return
-        self._known[beat.node] = Known(beat.incarnation, beat.report, _heads(beat.acks))
+        _learn(self._known, beat)
         if is_same:
             acks = pack(beat.acks)
             rows += (SAME_REPORT | after, since_ms, beat.node, beat.sequence, acks, event.link)
         else:
             rows += (OTHER | after, since_ms, pack(event))
+
+
+def _learn(known: dict[NodeName, Known], beat: Beat) -> None:
+    before = known.get(beat.node)
+    if before is None or before.precedes(beat):
+        known[beat.node] = Known(beat.incarnation, beat.sequence, beat.report, _heads(beat.acks))
 
 
 def _acked(heads: tuple[Head, ...], beat: Beat) -> list[int] | None:
@@ -153,18 +170,17 @@ class StepReader:
         if code == OTHER:
             event: Event = unpack(next(rows))
             if isinstance(event, BeatReceived):
-                self._learn(event.beat)
+                _learn(self._known, event.beat)
             return event
         node, sequence, acked, link = next(rows), next(rows), next(rows), next(rows)
         known = self._known[node]
         acks = unpack(acked) if code == SAME_REPORT else _joined(known.heads, acked)
         beat = Beat(node, known.incarnation, sequence, acks, known.report)
         if code == SAME_REPORT:
-            self._learn(beat)
+            _learn(self._known, beat)
+        else:
+            known.sequence = max(known.sequence, sequence)
         return BeatReceived(beat, link)
-
-    def _learn(self, beat: Beat) -> None:
-        self._known[beat.node] = Known(beat.incarnation, beat.report, _heads(beat.acks))
 
 
 def _joined(heads: tuple[Head, ...], acked: list[int]) -> dict[NodeName, Ack]:
