@@ -17,6 +17,9 @@ from zcluster.supervisor.daemon import EXIT_RESTART
 
 pytestmark = [pytest.mark.kernel, pytest.mark.lab, pytest.mark.slow]
 
+# Seen once on a machine with a load of 10, of 2 ms between two probes. A lease that lapsed would cost a beat.
+ONE_PROBE_LOST_MS = 5.0
+
 
 def missed_ms(lab: Laboratory, since_ns: int) -> float:
     lab.wait(0.2)
@@ -37,7 +40,7 @@ def test_a_planned_restart_moves_nothing_and_misses_nothing() -> None:
                 lab.start_daemon(node)
                 lab.wait_until_well()
                 assert lab.ownership(GROUP).holder == holder
-            assert missed_ms(lab, since_ns) == 0.0
+            assert missed_ms(lab, since_ns) <= ONE_PROBE_LOST_MS
             assert "goes on with g1" in lab.log_of(holder).read_text()
 
     passes_in_world(check)
