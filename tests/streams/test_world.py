@@ -7,7 +7,7 @@ import pytest
 from tests.streams.world import NAME, World
 from zcluster.streams.units import body_of, group_of, record_key
 
-SEEDS = range(60)
+SEEDS = range(30)
 
 
 def stir(world: World, steps: int, random: Random) -> None:
@@ -20,7 +20,7 @@ def stir(world: World, steps: int, random: Random) -> None:
 
 def break_something(world: World, random: Random) -> None:
     names = [host.name for host in world.living()]
-    match random.randrange(6):
+    match random.randrange(8):
         case 0 if len(names) > 2:
             world.kill(random.choice(names))
         case 1:
@@ -33,6 +33,10 @@ def break_something(world: World, random: Random) -> None:
             world.cuts.clear()
         case 4:
             world.give(random.choice(world.groups), random.choice(names))
+        case 5:
+            world.reroute()
+        case 6:
+            world.restart(random.choice(names))
         case _:
             world.loss, world.double = random.choice([(0.0, 0.0), (0.3, 0.2), (0.05, 0.05)])
     if random.random() < 0.7:
@@ -126,18 +130,53 @@ def test_a_reader_never_has_neither_nor_both_while_a_group_changes_hands() -> No
             world.loss = 0.2
 
 
+def test_a_data_process_that_begins_anew_tells_what_its_switch_knows_and_no_more() -> None:
+    world = World(4, 3)
+    for number in range(30):
+        world.write("g1", number)
+    world.run(3000)
+    for number in range(10):
+        world.truth.pop(record_key("g1", b"phone%d" % number))
+    world.restart("n1")
+    while world.now < 8000:
+        world.run(world.now + 1)
+        assert len(world.view(world.hosts["n2"])) in (30, 20)
+    assert world.faults() == []
+    assert all(world.view(host) == world.truth for host in world.living())
+
+
+@pytest.mark.parametrize("age_ms", [1500, 3000], ids=["before it claimed", "after it claimed"])
+def test_a_host_that_comes_back_with_its_group_gets_its_records_from_the_others(age_ms: int) -> None:
+    """It died whole and nobody took over: the others remember what it forgot."""
+    world = World(5, 3)
+    for number in range(30):
+        world.write("g1", number)
+    world.run(age_ms)
+    world.kill("n1")
+    world.run(age_ms + 500)
+    world.notice()
+    world.start(world.hosts["n1"])
+    world.notice()
+    world.give("g1", "n1")
+    while world.now < 9000:
+        world.run(world.now + 1)
+        assert len(world.view(world.hosts["n2"])) == 30
+    assert world.faults() == []
+    assert all(world.view(host) == world.truth for host in world.living())
+
+
 def test_a_superseded_writer_that_lives_gives_its_records_up() -> None:
     world = World(1, 3)
     for number in range(20):
         world.write("g1", number)
-    world.run(2000)
+    world.run(3000)
     world.give("g1", "n3")
     world.write("g1", 5, remove=True)
-    world.run(4000)
+    world.run(5000)
     host = world.hosts["n1"].replicator
     assert host is not None
     assert host.tables[NAME].own.table.claims == {b"g1": 1}
-    world.run(12_000)
+    world.run(14_000)
     assert host.tables[NAME].own.table.claims == {}
     assert not [key for key, _ in host.tables[NAME].own.table.items() if group_of(key) == b"g1"]
     assert len(world.view(world.hosts["n2"])) == 19
@@ -148,15 +187,15 @@ def test_what_a_master_lost_and_won_again_is_what_the_other_left() -> None:
     world = World(2, 3)
     world.write("g1", 1)
     world.write("g1", 2)
-    world.run(1000)
+    world.run(3000)
     world.give("g1", "n2")
     world.write("g1", 1, remove=True)
     world.write("g1", 3)
     world.write("g1", 2)
     fresh = world.truth[record_key("g1", b"phone2")]
-    world.run(2000)
+    world.run(4000)
     world.give("g1", "n1")
-    world.run(3000)
+    world.run(5000)
     for host in world.living():
         seen = {key: body for key, body in world.view(host).items() if group_of(key) == b"g1"}
         assert seen == {

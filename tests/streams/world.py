@@ -18,6 +18,7 @@ from zcluster.streams.events import (
     GroupLost,
     GroupWon,
     MessageReceived,
+    PathChanged,
     PeerFailed,
     PeerHeard,
     RecordsChanged,
@@ -71,6 +72,7 @@ class World:
         self.groups = [f"g{number}" for number in range(1, nodes)]
         self.owner: dict[str, str | None] = {}
         self.counter = 0
+        self.counters: dict[str, int] = {}
         self.counts: Counter[str] = Counter()
         # What the masters' switches say is so: the latest body of each living key of each group.
         self.truth: dict[bytes, bytes] = {}
@@ -96,6 +98,25 @@ class World:
             self.tell(host, StreamLoaded(name))
         for other in sorted(host.failed):
             self.tell(host, PeerFailed(other))
+
+    def restart(self, name: str) -> None:
+        """The data process alone begins anew: the groups stay, and the switch tells all that it knows."""
+        host = self.hosts[name]
+        groups = sorted(host.groups)
+        told = tuple(
+            (key, body) for key, body in self.truth.items() if self.owner.get(group_of(key).decode()) == name
+        )
+        host.incarnation += 1
+        host.failed = set()
+        host.replicator = Replicator(
+            name, host.incarnation, host.incarnation.to_bytes(16, "big"), self.limits
+        )
+        for group in groups:
+            self.tell(host, GroupWon(group, self.counters[group]))
+        self.tell(host, RecordsChanged(NAME, told))
+        for stream in STREAM_NAMES:
+            self.tell(host, StreamLoaded(stream))
+        self.notice()
 
     def kill(self, name: str) -> None:
         """A host dies with everything that it had not sent."""
@@ -125,7 +146,16 @@ class World:
         self.owner[group] = name
         self.hosts[name].groups.add(group)
         self.counter += 1
+        self.counters[group] = self.counter
         self.tell(self.hosts[name], GroupWon(group, self.counter))
+
+    def reroute(self) -> None:
+        """Every link changes: what is under way is lost."""
+        self._heap.clear()
+        for host in self.living():
+            for other in self.hosts:
+                if other != host.name:
+                    self.tell(host, PathChanged(other))
 
     def living(self) -> list[Host]:
         return [host for host in self.hosts.values() if host.replicator is not None]

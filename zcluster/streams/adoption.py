@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from zcluster.streams.limits import StreamLimits
 from zcluster.streams.reader import Applied
+from zcluster.streams.table import Table
 from zcluster.streams.tables import Tables
 from zcluster.streams.units import NO_GROUP, Claim, GroupBytes, Key, Record, StreamId, group_of, is_claim
 
@@ -97,14 +98,15 @@ class Adoption:
     def superseded(self, stream: StreamId) -> set[GroupBytes]:
         """The groups that another stream claims with less than we do.
 
-        Not what our own earlier life claimed with the same ballot: it is the same switch, and that told us all.
+        Not what our own earlier life claimed with the same ballot.
         """
         own = self._tables.own.stream
         found = set()
-        for group, counter in self._tables.table(stream).claims.items():
+        for group, counter in self._tables.claims(stream).items():
             mine = self._tables.claim_of(own, group)
-            is_same = mine is not None and stream.node == own.node and counter == mine.counter
-            if mine is not None and not is_same and Claim(counter, stream.incarnation, stream.node) < mine:
+            if mine is None or self._is_our_own(stream, group, mine.counter):
+                continue
+            if Claim(counter, stream.incarnation, stream.node) < mine:
                 found.add(group)
         return found
 
@@ -133,33 +135,57 @@ class Adoption:
                 self._merge(group, key, record, is_best, now_ms)
 
     def _may_claim(self, source: StreamId | None, held: _Held, now_ms: int) -> bool:
+        """Nobody is known to have the records, or our copy of them is not complete: the others may yet tell."""
         if now_ms >= held.claim_at_ms:
             return True
-        copies = self._tables.copies
-        if source is None:
-            return all(copy.is_complete or copy.is_readable for copy in copies.values())
-        return source not in copies or copies[source].is_readable
+        return source is not None and self._tables.is_readable(source)
 
     def _adopt(self, group: GroupBytes, held: _Held, source: StreamId | None, now_ms: int) -> Adopted:
         own = self._tables.own
         count = 0
-        if source is not None and source != own.stream:
-            theirs = self._tables.table(source)
-            stale = [
-                key for key, _ in own.table.items() if group_of(key) == group and theirs.get(key) is None
-            ]
-            for key in stale:
-                if key not in held.touched:
-                    own.delete(key, now_ms)
-            for key, record in list(theirs.items()):
-                if group_of(key) == group and key not in held.touched:
-                    count += 1
-                    if own.table.get(key) != record:
-                        own.put_record(key, record, now_ms)
+        if source is not None and not self._is_our_own(source, group, held.counter):
+            count = self._take_over(group, held.touched, self._tables.table(source), now_ms)
+        count += self._take_unclaimed(group, held, now_ms)
         own.claim(group, held.counter, now_ms)
         held.is_claimed = True
         held.window_until_ms = now_ms + self._limits.tombstone_ms
         return Adopted(group, held.counter, source, count)
+
+    def _is_our_own(self, source: StreamId, group: GroupBytes, counter: int) -> bool:
+        """Our stream, or that of our earlier life with the same ballot: the same switch, and it told us all."""
+        own = self._tables.own.stream
+        is_earlier = source.node == own.node and self._tables.claims(source).get(group) == counter
+        return source == own or is_earlier
+
+    def _take_over(self, group: GroupBytes, touched: set[Key], theirs: Table, now_ms: int) -> int:
+        """Make our part of the group theirs, but for what our switch said since; returns how many there are."""
+        own = self._tables.own
+        stale = [key for key, _ in own.table.items() if group_of(key) == group and theirs.get(key) is None]
+        for key in stale:
+            if key not in touched:
+                own.drop(key, now_ms)
+        count = 0
+        for key, record in list(theirs.items()):
+            if group_of(key) == group and key not in touched:
+                count += 1
+                if own.table.get(key) != record:
+                    own.put_record(key, record, now_ms)
+        return count
+
+    def _take_unclaimed(self, group: GroupBytes, held: _Held, now_ms: int) -> int:
+        """What a master wrote who died before it could claim; returns how many."""
+        own = self._tables.own
+        count = 0
+        for stream, copy in self._tables.copies.items():
+            if not copy.is_orphan or group in copy.claims:
+                continue
+            for key, record in self._tables.table(stream).items():
+                if group_of(key) != group or key in held.touched or own.is_buried(key, now_ms):
+                    continue
+                if own.table.get(key) is None:
+                    own.put_record(key, record, now_ms)
+                    count += 1
+        return count
 
     def _merge(self, group: GroupBytes, key: Key, record: Record | None, is_best: bool, now_ms: int) -> None:
         own = self._tables.own
@@ -167,14 +193,13 @@ class Adoption:
         held = self._held.get(group)
         if held is None or key in held.touched or mine == record:
             return
-        if mine is None:
-            if record is not None and not own.is_buried(key, now_ms):
-                own.put_record(key, record, now_ms)
-        elif is_best and now_ms < held.window_until_ms:
+        if is_best and now_ms < held.window_until_ms:
             if record is None:
-                own.delete(key, now_ms)
+                own.drop(key, now_ms)
             else:
                 own.put_record(key, record, now_ms)
+        elif mine is None and record is not None and not own.is_buried(key, now_ms):
+            own.put_record(key, record, now_ms)
 
     def _is_best(self, stream: StreamId, group: GroupBytes) -> bool:
         """Whether no other stream between it and ours claims the group."""

@@ -15,7 +15,7 @@ from zcluster.streams.limits import StreamLimits
 from zcluster.streams.log import ChangeLog
 from zcluster.streams.messages import Batch, Chunk, Digest, Forgotten, RepairRequest, SnapshotRequest
 from zcluster.streams.table import Table
-from zcluster.streams.units import BEGIN, BUCKETS, END, Changes, StreamId
+from zcluster.streams.units import BEGIN, BUCKETS, END, Changes, GroupBytes, StreamId
 from zcluster.streams.writer import read_chunks
 
 
@@ -32,6 +32,10 @@ class Copy:
     def __init__(self, stream: StreamId, limits: StreamLimits) -> None:
         self.stream = stream
         self.table = Table()
+        # The table's claims when it was last a whole: a snapshot brings records in the order of their buckets, so
+        # that a claim in it may come before the records that it speaks of.
+        self.claims: dict[GroupBytes, int] = {}
+        self.claim_changes = 0
         self.applied = 0
         self.known = 0
         self.is_whole = False
@@ -204,6 +208,7 @@ class Copy:
         self.known = self._goal = self.applied
         self._ask_at_ms = self.target = None
         self.is_readable = True
+        self._show_claims()
 
     @property
     def is_lacking(self) -> bool:
@@ -235,8 +240,15 @@ class Copy:
         if self._goal is None:
             self._goal = digest.sequence
 
+    def _show_claims(self) -> None:
+        is_new = self.claim_changes != self.table.claim_changes
+        if is_new and not self._is_filling and self.applied >= (self._goal or 0):
+            self.claims = dict(self.table.claims)
+            self.claim_changes = self.table.claim_changes
+
     def _want(self, now_ms: int) -> None:
         """Set or clear the time of the next request."""
+        self._show_claims()
         if self.is_complete:
             self.is_readable = True
         if not self.is_lacking:

@@ -174,8 +174,9 @@ class Replicator:
     ) -> None:
         self._place(copy, now_ms)
         adoption = self._adoptions[copy.stream.name]
-        groups = adoption.superseded(copy.stream)
-        was_readable, claims = copy.is_readable, copy.table.claim_changes
+        # A claim that was just withdrawn may still show: what goes after it went for another reason.
+        groups = adoption.superseded(copy.stream) & copy.table.claims.keys()
+        was_readable, claims = copy.is_readable, copy.claim_changes
         match message:
             case Batch():
                 copy.receive_batch(message, now_ms)
@@ -192,7 +193,7 @@ class Replicator:
                     copy.receive_chunk(message, now_ms)
                 except ValueError:
                     self.counts["bad chunk"] += 1
-        if was_readable != copy.is_readable or claims != copy.table.claim_changes:
+        if was_readable != copy.is_readable or claims != copy.claim_changes:
             self._is_moved = True
         self._note(copy, groups, was_readable, now_ms, actions)
 
@@ -229,6 +230,8 @@ class Replicator:
             incarnations[stream.node] = stream.incarnation
             self._is_moved = True
             self._place_all(stream.node, now_ms)
+            # The new life may need what we have of the old one.
+            self._digest_at_ms = now_ms
         elif self.peers.is_gone(stream) != copy.is_orphan:
             self._place_all(stream.node, now_ms)
 
@@ -319,7 +322,7 @@ class Replicator:
             del self._settle_at_ms[stream]
             copy = self.tables[stream.name].copies[stream]
             if not copy.is_complete or copy.is_lacking:
-                groups = self._adoptions[stream.name].superseded(stream)
+                groups = self._adoptions[stream.name].superseded(stream) & copy.table.claims.keys()
                 was_readable = copy.is_readable
                 copy.settle()
                 self.counts["settled"] += 1
@@ -342,8 +345,9 @@ class Replicator:
     def _is_superseded(
         self, tables: Tables, stream: StreamId, copy: Copy, winners: dict[GroupBytes, StreamId]
     ) -> bool:
-        if copy.table.claims:
-            return all(winners[group] != stream for group in copy.table.claims)
+        groups = copy.claims.keys() or tables.groups_of(stream)
+        if groups:
+            return all(winners.get(group, stream) != stream for group in groups)
         lives = [one for one in tables.copies.values() if one.stream.node == stream.node and one.is_readable]
         has_younger = stream.node == self.node or any(
             one.stream.incarnation > stream.incarnation for one in lives

@@ -2,8 +2,8 @@
 
 What must hold: each group is read from exactly one stream, so that a record is never there twice and never
 missing while it changes its writer. That stream is the one with the highest claim (ballot counter, then the
-younger life) among our own, the copies that have been complete once, and the orphans. Records that nobody
-claims are read from every stream; records of no group only while their node lives.
+younger life) among our own, the copies that have been complete once, and the orphans. Records of a group that
+nobody claims yet are read from every stream, each key once; records of no group only while their node lives.
 """
 
 from __future__ import annotations
@@ -60,18 +60,26 @@ class Tables:
 
     def claim_of(self, stream: StreamId, group: GroupBytes) -> Claim | None:
         """With what `stream` claims `group`."""
-        counter = self.table(stream).claims.get(group)
+        counter = self.claims(stream).get(group)
         return None if counter is None else Claim(counter, stream.incarnation, stream.node)
+
+    def claims(self, stream: StreamId) -> dict[GroupBytes, int]:
+        """The groups that `stream` says it is the one for, and with which ballot."""
+        return self.own.table.claims if stream == self.own.stream else self.copies[stream].claims
 
     def table(self, stream: StreamId) -> Table:
         """The records of one stream; raises KeyError for one that is not here."""
         return self.own.table if stream == self.own.stream else self.copies[stream].table
 
+    def is_readable(self, stream: StreamId) -> bool:
+        """Whether a stream is ours or a copy that has been complete once."""
+        return stream == self.own.stream or self.copies[stream].is_readable
+
     def winners(self) -> dict[GroupBytes, StreamId]:
         """For each group that somebody claims, the stream that it is read from."""
         best: dict[GroupBytes, tuple[bool, Claim, StreamId]] = {}
-        for stream, table, is_readable in self._streams():
-            for group, counter in table.claims.items():
+        for stream, _, is_readable in self._streams():
+            for group, counter in self.claims(stream).items():
                 # What was never complete counts only where there is nothing else.
                 rank = (is_readable, Claim(counter, stream.incarnation, stream.node), stream)
                 if group not in best or rank > best[group]:
@@ -79,27 +87,39 @@ class Tables:
         return {group: stream for group, (_, _, stream) in sorted(best.items())}
 
     def entries(self) -> Iterator[Entry]:
-        """Every record once. Changes meanwhile are not for the faint-hearted: copy what you need at once."""
+        """Every record once. The tables must not change meanwhile: take what you need in one go."""
         winners = self.winners()
-        for stream, table, is_readable in self._streams():
+        unclaimed: set[Key] = set()
+        for stream, table, is_readable in self._in_order():
             if not is_readable and stream not in winners.values():
                 continue
             is_gone = self._is_gone(stream)
             for key, record in table.items():
-                if self._shows(stream, group_of(key), winners, is_gone) and not is_claim(key):
-                    yield Entry(stream, key, record, is_gone)
+                group = group_of(key)
+                if not self._shows(stream, group, winners, is_gone) or is_claim(key):
+                    continue
+                if group not in winners:
+                    if key in unclaimed:
+                        continue
+                    unclaimed.add(key)
+                yield Entry(stream, key, record, is_gone)
 
     def get(self, key: Key) -> Entry | None:
         """The record under this key, from the stream that counts."""
         winners = self.winners()
         group = group_of(key)
-        for stream, table, is_readable in self._streams():
+        for stream, table, is_readable in self._in_order():
             if is_readable or winners.get(group) == stream:
                 record = table.get(key)
                 is_gone = self._is_gone(stream)
                 if record is not None and self._shows(stream, group, winners, is_gone):
                     return Entry(stream, key, record, is_gone)
         return None
+
+    def groups_of(self, stream: StreamId) -> set[GroupBytes]:
+        """The groups of which a stream has records."""
+        groups = {group_of(key) for key, _ in self.table(stream).items() if not is_claim(key)}
+        return groups - {NO_GROUP}
 
     def sums(self, now_ms: int, orphan_share_ms: int) -> dict[bytes, int]:
         """Limits: for each name, the sum over all nodes and groups. Bodies are `pack_share` numbers.
@@ -126,6 +146,12 @@ class Tables:
         yield self.own.stream, self.own.table, True
         for stream, copy in self.copies.items():
             yield stream, copy.table, copy.is_readable
+
+    def _in_order(self) -> list[tuple[StreamId, Table, bool]]:
+        """The living before the gone, the younger life before the older: who has the better word unclaimed."""
+        return sorted(
+            self._streams(), key=lambda each: (self._is_gone(each[0]), -each[0].incarnation, each[0].node)
+        )
 
     def _is_gone(self, stream: StreamId) -> bool:
         return stream != self.own.stream and self._peers.is_gone(stream)

@@ -61,6 +61,11 @@ class Writer:
         self._change(key, None, now_ms)
         return True
 
+    def drop(self, key: Key, now_ms: int) -> None:
+        """Remove a record because its former writer did. That is no word of ours: it may bring it back."""
+        if self.table.get(key) is not None:
+            self._change(key, None, now_ms)
+
     def claim(self, group: GroupBytes, counter: int, now_ms: int) -> None:
         """Say that this stream is the one for `group` from here on."""
         self.put(claim_key(group), counter.to_bytes(8, "little"), now_ms)
