@@ -41,8 +41,7 @@ REMOVED = (
 def test_a_removed_rule_is_noticed(removed: Removed) -> None:
     for seed in range(removed.within_seeds):
         violation = play(seed, removed.make_core, make_kernel=removed.make_kernel).violation
-        if violation:
-            assert violation[:2] in ("S1", "S2"), violation
+        if violation[:2] in ("S1", "S2"):
             return
     pytest.fail(f"{removed.within_seeds} seeds without '{removed.rule}' and nothing was noticed")
 

@@ -1,7 +1,7 @@
 """What one seed draws: how many nodes and groups, which timing, how bad the network, which faults and how often.
 
 Kinds of fault are switched on one by one (swarm testing), because a seed with everything on hides what only
-happens when something else does not.
+happens when something else does not; a quarter of the seeds has a theme instead.
 """
 
 from __future__ import annotations
@@ -49,6 +49,26 @@ WEIGHTS: dict[str, float] = {
 }
 """How often each kind is drawn, relative to the others. `zcluster/simulator/faults.py` says what each does."""
 
+THEMES: tuple[tuple[str, ...], ...] = (
+    ("roster", "kill", "partition", "partial", "host-death", "disk-lost", "stall", "never-back", "one-way"),
+    (
+        "planned-restart",
+        "kill",
+        "stall",
+        "pause",
+        "partition",
+        "slow-disk",
+        "move",
+        "disk-full",
+        "health",
+        "stop",
+    ),
+    ("kill", "eclipse", "partial", "one-way", "move", "stall"),
+    ("move", "stop", "health", "service-carrier", "stall", "pause", "kernel-refuses", "gate-lost", "one-way"),
+)
+"""Sets of kinds that work on one part of the protocol: rosters, planned restarts, votes, releases."""
+THEMED = 0.25
+
 
 @dataclass(frozen=True, slots=True)
 class Mix:
@@ -82,6 +102,8 @@ def draw(seed: int, nodes: int | None = None) -> Mix:
     settings = _settings(random, count, is_calm, _timing(random, preset))
     slow = settings.timing.silence_ms / 200
     kinds = tuple(kind for kind in WEIGHTS if random.random() < 0.5) or ("kill",)
+    if random.random() < THEMED:
+        kinds = random.choice(THEMES)
     return Mix(
         seed=seed,
         settings=settings,
