@@ -16,7 +16,7 @@ from zcluster.simulator.mix import Mix
 LOOK_EVERY_MS = 10.0
 LONG_KINDS = frozenset({"planned-restart", "disk-lost"})
 SILENCES_TO_RECOVER = 6
-SWITCHOVER_MS = 50.0
+SWITCHOVER_MS = 50
 TAKEOVER_SLACK_MS = 15
 
 
@@ -40,6 +40,13 @@ def holder_bound_ms(mix: Mix) -> int:
 def masters_bound_ms(mix: Mix) -> int:
     """By when every group has a master of its own (L2): a master of several gives one away once a minute."""
     return holder_bound_ms(mix) + (len(mix.settings.groups) - 1) * RELINQUISH_PAUSE_MS
+
+
+def switchover_bound_ms(timing: Timing) -> int:
+    """How long a group may be unheld while it is moved on purpose: where the claim overtakes the release on its way to
+    the voters, they grant only the next beat.
+    """
+    return SWITCHOVER_MS + timing.beat_ms
 
 
 def takeover_bound_ms(timing: Timing) -> int:
@@ -74,7 +81,7 @@ class Recovery:
             self._unheld_since = now
         self._well_since = (self._well_since or now) if is_well else None
         unheld_ms = now - self._unheld_since
-        if now > self._held_by and unheld_ms > SWITCHOVER_MS:
+        if now > self._held_by and unheld_ms > switchover_bound_ms(self._mix.settings.timing):
             raise Violation("L1", f"nobody held some group for the last {unheld_ms:.0f} ms: {holders}")
         if self._well_since is None and now > self._well_by:
             raise Violation("L2", f"long after the last fault the masters are {holders}")
