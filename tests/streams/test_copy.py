@@ -228,8 +228,10 @@ def test_a_gap_that_no_survivor_can_fill_is_stepped_over() -> None:
     assert (copy.applied, copy.is_lacking, copy.deadline()) == (1, True, None)
     copy.settle()
     assert (copy.applied, copy.is_lacking, copy.is_complete) == (3, False, True)
-    assert isinstance(copy.repair(2, 3), Forgotten)
-    assert copy.repair(3, 3) == [Batch(STREAM, 3, (b"g\0b", bytes(8)), 30)]
+    assert not copy.digest().is_whole
+    assert copy.chunks(SnapshotRequest(STREAM, BEGIN, 1)) == []
+    assert isinstance(copy.repair(2, 2), Forgotten)
+    assert copy.repair(2, 3) == [Batch(STREAM, 3, (b"g\0b", bytes(8)), 30)]
 
 
 def test_one_survivor_at_a_time_is_asked_for_what_the_writer_can_tell_no_more() -> None:
@@ -243,3 +245,40 @@ def test_one_survivor_at_a_time_is_asked_for_what_the_writer_can_tell_no_more() 
     assert (copy.target, copy.ask(1000)) == (None, None)
     copy.receive_holding(Digest(STREAM, 3, 3, 7, True), "n3", 1000)
     assert (copy.target, copy.ask(1020)) == ("n3", RepairRequest(STREAM, 3, 3))
+
+
+def test_survivors_fill_each_others_holes_before_anybody_steps_over_them() -> None:
+    one, two = Copy(STREAM, LIMITS), Copy(STREAM, LIMITS)
+    batches = [Batch(STREAM, first, (b"g\0%d" % first, bytes(8)), 30) for first in range(1, 6)]
+    for copy, firsts in ((one, (1, 3, 5)), (two, (1, 2, 4))):
+        for first in firsts:
+            copy.receive_batch(batches[first - 1], 0)
+        copy.orphan()
+    for asker, other in ((one, two), (two, one)):
+        request = asker.lost()
+        assert request is not None
+        answer = other.repair(request.first, request.last)
+        assert not isinstance(answer, Forgotten)
+        for batch in answer:
+            asker.receive_batch(batch, 0)
+    assert (one.applied, two.applied) == (5, 4)
+    two.receive_holding(one.digest(), "n2", 0)
+    assert two.ask(20) == RepairRequest(STREAM, 5, 5)
+
+
+def test_a_copy_without_a_hole_takes_no_snapshot_from_one_with_holes() -> None:
+    exact = Copy(STREAM, LIMITS)
+    exact.receive_batch(Batch(STREAM, 1, (b"g\0a", bytes(8)), 30), 0)
+    exact.orphan()
+    exact.settle()
+    exact.receive_holding(Digest(STREAM, 1, 9, 9, False), "n2", 0)
+    assert (exact.target, exact.deadline()) == (None, None)
+    holed = Copy(STREAM, LIMITS)
+    holed.receive_batch(Batch(STREAM, 1, (b"g\0a", bytes(8)), 30), 0)
+    holed.receive_batch(Batch(STREAM, 3, (b"g\0c", bytes(8)), 30), 0)
+    holed.orphan()
+    holed.settle()
+    holed.receive_holding(Digest(STREAM, 3, 3, 7, False), "n2", 0)
+    assert holed.target is None
+    holed.receive_holding(Digest(STREAM, 3, 3, 7, True), "n2", 0)
+    assert isinstance(holed.ask(0), SnapshotRequest)

@@ -52,6 +52,12 @@ class ChangeLog:
             found.append(batch)
         return found
 
+    def after(self, first: int, last: int, limit_bytes: int) -> list[Batch]:
+        """The oldest batches that are left, when `first` is older than they are."""
+        if not self._firsts or not first < self._firsts[0] <= last:
+            return []
+        return self.between(self._firsts[0], last, limit_bytes) or []
+
     def _is_full(self) -> bool:
         records = self._batches[-1].last - self._firsts[0] + 1
         return records > self._limit_records or self._bytes > self._limit_bytes

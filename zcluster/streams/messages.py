@@ -27,7 +27,7 @@ class Digest:
     """What a stream looks like after `sequence`: how many records, and the sum of their marks mod 2^64.
 
     From its writer: `is_whole` says that everything that the switch knew before is in it. From anybody else
-    it says how far the sender's copy of a stream without a writer reaches; only complete copies speak so.
+    it says how far the sender's copy of a stream without a writer reaches, and whether it has no hole.
     """
 
     stream: StreamId

@@ -18,6 +18,9 @@ from zcluster.streams.table import Table
 from zcluster.streams.units import BEGIN, BUCKETS, END, Changes, GroupBytes, StreamId
 from zcluster.streams.writer import read_chunks
 
+# A survivor that does not answer so many requests is asked no more; another may have the same.
+MAX_UNANSWERED = 4
+
 
 class Applied(NamedTuple):
     """What changed in a copy. `is_part` when a snapshot did it: then what went may have gone long ago."""
@@ -40,6 +43,8 @@ class Copy:
         self.known = 0
         self.is_whole = False
         self.is_orphan = False
+        # Exact until a gap was stepped over; partial when not even one snapshot came to its end.
+        self.is_exact = True
         self.is_partial = False
         self.is_readable = False
         self.target: str | None = stream.node
@@ -55,6 +60,7 @@ class Copy:
         self._credit = 0
         self._ask_at_ms: int | None = None
         self._wait_ms = limits.request_ms
+        self._unanswered = 0
         self._applied: list[Applied] = []
 
     # -- what it is
@@ -76,7 +82,8 @@ class Copy:
 
     def digest(self) -> Digest:
         """What this copy looks like, for the other survivors of its writer."""
-        return Digest(self.stream, self.applied, self.table.count, self.table.total, self.is_complete)
+        is_whole = self.is_complete and self.is_exact
+        return Digest(self.stream, self.applied, self.table.count, self.table.total, is_whole)
 
     def take(self) -> list[Applied]:
         """What was applied since the last call."""
@@ -108,17 +115,33 @@ class Copy:
         self._want(now_ms)
 
     def receive_holding(self, digest: Digest, sender: str, now_ms: int) -> None:
-        """Another survivor says how far its copy is. This stream has no writer: one survivor is asked at a time."""
-        begun = self._is_filling or self.is_partial
-        at_same = digest.sequence == self.applied and not begun
-        richer = at_same and (digest.count, digest.total) > (self.table.count, self.table.total)
-        if not (begun or richer or digest.sequence > self.applied) or self.target not in (None, sender):
+        """Another survivor says how far its copy is. This stream has no writer: one survivor is asked at a time.
+
+        A copy without a hole never takes a snapshot from one that has holes.
+        """
+        if self.target not in (None, sender):
             return
-        if self.target is None and (begun or richer):
-            self.fill(now_ms)
+        is_bad = self._is_filling or not self.is_exact
+        if (
+            digest.is_whole
+            and is_bad
+            and (self._is_filling or self.is_partial or digest.sequence >= self.applied)
+        ):
+            if self.target is None:
+                self.fill(now_ms)
+        elif self._is_filling or digest.sequence <= self.applied:
+            return
+        if self.target is None:
+            self._unanswered = 0
         self.target = sender
         self.known = self._goal = max(self.applied, digest.sequence)
         self._want(now_ms)
+
+    def lost(self) -> RepairRequest | None:
+        """What all survivors are asked for: the holes before what is held back here."""
+        if not self.is_orphan or self._is_filling or not self._held:
+            return None
+        return RepairRequest(self.stream, self.applied + 1, max(self._held))
 
     def orphan(self) -> None:
         """The writer is gone: nobody is asked until a survivor says that it has more."""
@@ -129,7 +152,7 @@ class Copy:
         """The writer is back, with the same life."""
         self.is_orphan = False
         self.target = self.stream.node
-        if self.is_partial:
+        if not self.is_exact:
             self.fill(now_ms)
         self.hurry(now_ms)
 
@@ -155,6 +178,7 @@ class Copy:
         self.known = max(self.known, chunk.sequence)
         self._cursor = chunk.end
         self._credit -= 1
+        self._unanswered = 0
         self._wait_ms = self._limits.request_ms
         self._ask_at_ms = now_ms if self._credit <= 0 else now_ms + self._wait_ms
         if self._cursor >= END:
@@ -174,6 +198,10 @@ class Copy:
     def ask(self, now_ms: int) -> RepairRequest | SnapshotRequest | None:
         """The request that is due now, if any."""
         if self.target is None or self._ask_at_ms is None or now_ms < self._ask_at_ms:
+            return None
+        self._unanswered += 1
+        if self.is_orphan and self._unanswered > MAX_UNANSWERED:
+            self.target = None
             return None
         self._ask_at_ms = now_ms + self._wait_ms
         self._wait_ms = min(2 * self._wait_ms, self._limits.request_at_most_ms)
@@ -200,9 +228,11 @@ class Copy:
         """The writer is gone and no survivor has more: step over what is missing, keep what is here."""
         if self._is_filling:
             self.is_partial = not self.is_readable
+            self.is_exact = False
             self._is_filling = False
             self.applied = max(self.applied, self._base)
         while self._held:
+            self.is_exact = False
             self.applied = max(self.applied, min(self._held) - 1)
             self._drain()
         self.known = self._goal = self.applied
@@ -220,11 +250,15 @@ class Copy:
     def repair(self, first: int, last: int) -> list[Batch] | Forgotten:
         """The changes that another survivor missed."""
         found = self._log.between(first, last, self._limits.repair_bytes)
-        return Forgotten(self.stream, first) if found is None else found
+        if found is None:
+            # What comes after a hole is worth having too: it will be held back there as it was here.
+            found = self._log.after(first, last, self._limits.repair_bytes)
+        found += [self._held[each] for each in sorted(self._held) if first <= each <= last]
+        return found or Forgotten(self.stream, first)
 
     def chunks(self, request: SnapshotRequest) -> list[Chunk]:
         """Parts of this copy, for another survivor; none before it is complete."""
-        if not self.is_complete:
+        if not self.is_complete or not self.is_exact:
             return []
         return read_chunks(
             self.stream, self.table, self.applied, True, request.begin, request.chunks, self._limits
@@ -274,6 +308,7 @@ class Copy:
         self._apply(changes, False)
         self.applied = batch.last
         self._log.append(batch)
+        self._unanswered = 0
         self._ask_at_ms = None
         self._wait_ms = self._limits.request_ms
 
@@ -294,6 +329,7 @@ class Copy:
     def _end_fill(self, is_whole: bool, now_ms: int) -> None:
         self._is_filling = False
         self.is_partial = False
+        self.is_exact = True
         self.is_whole = self.is_whole or is_whole
         self.applied = self._base
         self._log.clear()

@@ -187,7 +187,8 @@ class Replicator:
             case Digest():
                 self.counts["digest of a living writer"] += 1
             case Forgotten():
-                copy.receive_forgotten(message, now_ms)
+                if sender == copy.target:
+                    copy.receive_forgotten(message, now_ms)
             case Chunk():
                 try:
                     copy.receive_chunk(message, now_ms)
@@ -311,17 +312,21 @@ class Replicator:
         for tables in self.tables.values():
             actions += [Publish(batch) for batch in tables.own.flush()]
             actions.append(Publish(tables.own.digest()))
-            actions += [
-                Publish(copy.digest())
-                for copy in tables.copies.values()
-                if copy.is_orphan and copy.is_complete
-            ]
+            for copy in tables.copies.values():
+                if copy.is_orphan and copy.is_complete:
+                    actions.append(Publish(copy.digest()))
+                lost = copy.lost()
+                if lost is not None:
+                    actions.append(Publish(lost))
 
     def _settle(self, now_ms: int, actions: list[Action]) -> None:
         for stream in [stream for stream, at in self._settle_at_ms.items() if now_ms >= at]:
             del self._settle_at_ms[stream]
             copy = self.tables[stream.name].copies[stream]
-            if not copy.is_complete or copy.is_lacking:
+            if copy.target is not None:
+                # A survivor is telling us what it has.
+                self._settle_at_ms[stream] = now_ms + self.limits.skip_ms
+            elif not copy.is_complete or copy.is_lacking:
                 groups = self._adoptions[stream.name].superseded(stream) & copy.table.claims.keys()
                 was_readable = copy.is_readable
                 copy.settle()
