@@ -1,0 +1,13 @@
+"""Hypothesis for all tests: no deadline, because a loaded machine must not fail a property that holds, and the
+same examples in every CI run, because a submission must not fail for what it did not touch.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("here"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
