@@ -244,3 +244,18 @@ def test_a_blind_pause_in_which_nothing_comes_ends_by_itself(script: Script) -> 
     loop.turn()
     assert script.story == []
     loop.close()
+
+
+def test_what_comes_during_a_turn_is_taken_before_a_tick_and_otherwise_in_the_next_turn(
+    script: Script,
+) -> None:
+    for deadline_ms, expected in ((1000, [seen(1), seen(2), Tick()]), (10_000, [seen(1)])):
+        script.story.clear()
+        script.deadline_ms = deadline_ms
+        loop = Loop(script, script, (), script.clock)
+        pipe = Pipe(script)
+        loop.watch(pipe.read_end, pipe.receive)
+        pipe.bring(seen(1), seen(2))
+        loop.turn()
+        assert [entry[0] for entry in script.story if isinstance(entry, tuple)] == expected
+        loop.close()

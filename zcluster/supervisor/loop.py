@@ -145,15 +145,15 @@ class Loop:
         is_blind = pace is not None and self._sleep(pace.blind_ms(), due_ms)
         wait_ms = 0 if is_blind else max(due_ms - self._clock(), 0)
         ready = self._poll.poll(wait_ms / 1000, LARGEST_READY)
-        if ready and pace is not None and not is_blind:
-            self._sleep(pace.gather_ms(), due_ms)
+        if ready and pace is not None and not is_blind and self._sleep(pace.gather_ms(), due_ms):
+            ready = self._poll.poll(0, LARGEST_READY)
         began_ns = time.perf_counter_ns()
         overslept_ms = self._clock() - due_ms
-        self._drain(ready)
+        may_tick = self._drain(ready)
         self._run_chores()
         now_ms = self._clock()
         late_ms = now_ms - self._core.deadline()
-        if late_ms >= 0 and not self._hands.is_over:
+        if late_ms >= 0 and may_tick and not self._hands.is_over:
             self.figures.ticks += 1
             self.figures.worst_tick_late_ms = max(self.figures.worst_tick_late_ms, late_ms)
             self._take(Tick(), now_ms)
@@ -176,11 +176,11 @@ class Loop:
         self._chores_ms = chores_ms
         return min(chores_ms, self._core.deadline())
 
-    def _drain(self, ready: list[tuple[int, int]]) -> None:
-        """Until every socket is empty; the next look costs one system call a round."""
+    def _drain(self, ready: list[tuple[int, int]]) -> bool:
+        """Until every socket is empty where a tick is due; otherwise what was ready. Whether a tick may follow."""
         for _ in range(LARGEST_ROUNDS):
             if not ready:
-                return
+                return True
             for descriptor, _mask in ready:
                 intake = self._intakes.get(descriptor)
                 if intake is None:
@@ -190,8 +190,11 @@ class Loop:
                     now_ms = self._clock()
                     for event in events:
                         self._take(event, now_ms)
+            if self._clock() < self._core.deadline():
+                return False  # what came meanwhile is the next turn's
             ready = self._poll.poll(0, LARGEST_READY)
         self.figures.floods += 1
+        return True
 
     def _run_chores(self) -> None:
         """What was due at the last look; what became due since comes in the next turn."""
