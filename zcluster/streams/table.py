@@ -9,6 +9,7 @@ The bucket of a key is its CRC-32, the same on every host, so that a part of a s
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from struct import Struct
 from zlib import crc32
 
@@ -83,8 +84,7 @@ class Table:
                 if size:
                     return Cursor(place, b""), tuple(found)
                 return self._read_part(Cursor(place, b""), limit_bytes)
-            for item in bucket.items():
-                found += item
+            found.extend(chain.from_iterable(bucket.items()))
             size += width
             place += 1
         return END, tuple(found)
@@ -107,13 +107,15 @@ class Table:
 
         Raises ValueError when a record does not belong to that part.
         """
+        if not _belong(records[::2], begin, end):
+            raise ValueError("a record outside its chunk")
+        part = self._part(begin, end)
+        if not part:
+            return records
         fields = iter(records)
         fresh = dict(zip(fields, fields, strict=True))
-        for key in fresh:
-            if not begin <= (crc32(key) & _MASK, key) < end:
-                raise ValueError("a record outside its chunk")
         changes: list[bytes | None] = []
-        for key, old in self._part(begin, end):
+        for key, old in part:
             new = fresh.pop(key, None)
             if new != old:
                 changes += (key, new)
@@ -122,6 +124,8 @@ class Table:
         return tuple(changes)
 
     def _part(self, begin: Cursor, end: Cursor) -> list[tuple[Key, Record]]:
+        if not begin.key and not end.key:
+            return [item for bucket in self._buckets[begin.bucket : end.bucket] for item in bucket.items()]
         last = end.bucket if end.key else end.bucket - 1
         return [
             (key, record)
@@ -138,3 +142,9 @@ class Table:
             self.claims.pop(key[1:], None)
         else:
             self.claims[key[1:]] = _counter(record)[0] if len(record) == 16 else 0
+
+
+def _belong(keys: tuple[bytes, ...], begin: Cursor, end: Cursor) -> bool:
+    if begin.key or end.key:
+        return all(begin <= (crc32(key) & _MASK, key) < end for key in keys)
+    return all(begin.bucket <= crc32(key) & _MASK < end.bucket for key in keys)

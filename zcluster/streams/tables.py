@@ -98,7 +98,7 @@ class Tables:
                 group = group_of(key)
                 if not self._shows(stream, group, winners, is_gone) or is_claim(key):
                     continue
-                if group not in winners:
+                if group not in winners and group != NO_GROUP:
                     if key in unclaimed:
                         continue
                     unclaimed.add(key)
