@@ -288,7 +288,7 @@ def replay(file: Path, until: str | None, story: bool) -> None:
     "--exhaustive", is_flag=True, help="Instead: every course of 3 nodes and 1 group, --depth beats deep."
 )
 @click.option(
-    "--depth", type=click.IntRange(1, 200), default=12, show_default=True, help="With --exhaustive."
+    "--depth", type=click.IntRange(1, 200), default=10, show_default=True, help="With --exhaustive."
 )
 @click.option(
     "--faults",
