@@ -198,13 +198,14 @@ class Node:
         was_same_life = peer.incarnation == beat.incarnation
         is_new_report = peer.report is not report or not was_same_life
         before = peer.report.claims
+        released: tuple[GroupName, ...] = ()
         peer.take(beat, link, s.now_ms)
         if is_new_report:
             peer.report = report
             peer.pairs = tuple([Pair(claim.group, claim.counter) for claim in report.claims])
             if report.continues and not was_same_life:
                 s.voter.continue_holder(peer.name, report.continues, peer.incarnation)
-            s.voter.omit(peer.name, peer.incarnation, report.claims, s.now_ms)
+            released = s.voter.omit(peer.name, peer.incarnation, report.claims, s.now_ms)
         ack = beat.acks.get(s.name)
         hears_us = ack is not None and ack.incarnation == s.incarnation
         if hears_us != peer.hears_us:
@@ -214,12 +215,21 @@ class Node:
             self._vote(peer, report.claims)
         else:
             self._acks[peer.name] = Ack(beat.incarnation, beat.sequence, ())
+        if released:
+            self._vote_again(released, peer)
         if hears_us and ack is not None and ack.pairs and peer.name in s.roster:
             self.holder.acknowledged(peer.name, ack)
             self.restart.acknowledged(peer.name, ack)
         if is_new_report:
             self._is_plan_stale = True
             self._on_report(peer, before, was_same_life)
+
+    def _vote_again(self, groups: tuple[GroupName, ...], leaver: Peer) -> None:
+        """A successor's claim may have overtaken the release, and was refused: its newest beat is judged again."""
+        s = self.situation
+        for peer in s.detector.alive(s.now_ms):
+            if peer is not leaver and any(pair.group in groups for pair in peer.pairs):
+                self._vote(peer, peer.report.claims)
 
     def _vote(self, peer: Peer, claims: tuple[Claim, ...]) -> None:
         s = self.situation

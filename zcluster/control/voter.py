@@ -137,13 +137,16 @@ class Voter:
         """A member without memory may have given a long grant."""
         self._abstain_until_ms = max(self._abstain_until_ms, until_ms)
 
-    def omit(self, holder: NodeName, incarnation: int, claims: Iterable[Claim], now_ms: int) -> None:
-        """The newest beat of (holder, incarnation) lists only `claims`: what it omits is released.
+    def omit(
+        self, holder: NodeName, incarnation: int, claims: Iterable[Claim], now_ms: int
+    ) -> tuple[GroupName, ...]:
+        """The newest beat of (holder, incarnation) lists only `claims`: what it omits is released, and returned.
 
         A group listed under another ballot is not released: its holder exchanges ballots, and the lease of
         the old one runs on, whether or not this voter can grant the new one.
         """
         listed = {claim.group for claim in claims}
+        released = []
         for group, promise in self._promises.items():
             if (
                 promise.holder == holder
@@ -154,6 +157,8 @@ class Voter:
             ):
                 promise.is_released = True
                 self._grants_stale_ms = now_ms
+                released.append(group)
+        return tuple(released)
 
     def is_abstaining(self, now_ms: int) -> bool:
         """Whether the start is too near for new grants."""
