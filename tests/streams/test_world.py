@@ -218,3 +218,46 @@ def test_the_own_switch_cannot_change_a_group_that_is_not_ours() -> None:
     assert entry is not None
     assert body_of(entry.record) == b"version 1"
     assert entry.stream.node == "n1"
+
+
+@pytest.mark.parametrize("remove", [False, True], ids=["refreshed", "removed"])
+def test_the_adopters_own_switch_has_the_last_word(remove: bool) -> None:
+    """What reached another survivor only comes after the adopter's switch spoke of the same phones."""
+    world = World(6, 3)
+    for number in range(5):
+        world.write("g1", number)
+    world.run(3000)
+    world.cuts.add(frozenset(("n1", "n2")))
+    world.write("g1", 1)
+    world.write("g1", 2)
+    world.write("g1", 7)
+    world.run(3020)
+    world.kill("n1")
+    world.cuts.clear()
+    world.notice()
+    world.give("g1", "n2")
+    world.write("g1", 1, remove=remove)
+    world.write("g1", 7, remove=True)
+    world.run(7000)
+    key = record_key("g1", b"phone1")
+    for host in world.living():
+        seen = {key: body for key, body in world.view(host).items() if group_of(key) == b"g1"}
+        assert seen == {key: body for key, body in world.truth.items() if group_of(key) == b"g1"}
+        assert (key in seen) is not remove
+
+
+def test_a_registration_that_only_one_survivor_knew_reaches_the_adopter() -> None:
+    world = World(7, 4)
+    world.write("g1", 1)
+    world.run(3000)
+    world.cuts |= {frozenset(("n1", "n2")), frozenset(("n1", "n4"))}
+    world.write("g1", 1, remove=True)
+    world.write("g1", 2)
+    world.run(3020)
+    world.kill("n1")
+    world.cuts.clear()
+    world.notice()
+    world.give("g1", "n2")
+    world.run(5000)
+    for host in world.living():
+        assert world.view(host).keys() == {record_key("g1", b"phone2")}
