@@ -79,11 +79,16 @@ class Registrar:
         self._s = situation
         self.view: FoundingView | None = None
         self._told = ""
+        self._entered = ""
 
     def review(self) -> None:
         """Look again at whom we hear; called when something changed and in ticks while unfounded."""
         s = self._s
         if s.document is not None:
+            return
+        if s.durable.document is not None:
+            # On its way to the disk: no way back, whatever a founder that has just restarted proposes now.
+            self._enter(s.durable.document, self._entered)
             return
         if self._adopt():
             return
@@ -115,6 +120,7 @@ class Registrar:
     def _enter(self, document: Document, code: str) -> None:
         s = self._s
         if s.durable.document != document:
+            self._entered = code
             came_empty = code == "joined" and not s.durable.accepted_id
             acceptor_from = document.generation + 2 if came_empty else 0
             s.store(
