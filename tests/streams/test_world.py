@@ -261,3 +261,25 @@ def test_a_registration_that_only_one_survivor_knew_reaches_the_adopter() -> Non
     world.run(5000)
     for host in world.living():
         assert world.view(host).keys() == {record_key("g1", b"phone2")}
+
+
+def test_an_adopter_that_knew_nothing_learns_it_later() -> None:
+    """It claimed with empty hands, cut off from the one who had the records; then they hear each other."""
+    world = World(8, 3)
+    for number in range(30):
+        world.write("g1", number)
+    world.run(3000)
+    world.kill("n1")
+    world.kill("n2")
+    world.cuts.add(frozenset(("n2", "n3")))
+    world.start(world.hosts["n2"])
+    world.notice()
+    world.give("g1", "n2")
+    world.write("g1", 99)
+    world.run(6000)
+    assert len(world.view(world.hosts["n2"])) == 1
+    world.cuts.clear()
+    world.notice()
+    world.run(10_000)
+    for host in world.living():
+        assert {key for key in world.view(host) if group_of(key) == b"g1"} == world.truth.keys()
