@@ -282,3 +282,21 @@ def test_a_copy_without_a_hole_takes_no_snapshot_from_one_with_holes() -> None:
     assert holed.target is None
     holed.receive_holding(Digest(STREAM, 3, 3, 7, True), "n2", 0)
     assert isinstance(holed.ask(0), SnapshotRequest)
+
+
+def test_a_claim_in_a_snapshot_shows_only_when_the_snapshot_is_whole() -> None:
+    writer, copy = written(), Copy(STREAM, LIMITS)
+    for number in range(40):
+        writer.put(record_key("g", b"%d" % number), b"body", 0)
+    writer.claim(b"g", 7, 0)
+    copy.receive_digest(writer.digest(), 0)
+    copy.fill(0)
+    shown = []
+    while not copy.is_complete:
+        request = copy.ask(0)
+        assert isinstance(request, SnapshotRequest)
+        for chunk in writer.chunks(request.begin, request.chunks):
+            copy.receive_chunk(chunk, 0)
+            shown.append((copy.table.claims, copy.claims, copy.is_complete))
+    assert any(claims and not is_complete for claims, _, is_complete in shown)
+    assert all((claims == {b"g": 7}) == is_complete for _, claims, is_complete in shown)
