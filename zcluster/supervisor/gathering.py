@@ -6,8 +6,9 @@ of very many only right before its own beat, where the timing leaves room for th
 
 What must hold: long only while nothing is under way that a few milliseconds matter to, and so short that a voter
 is free before silence is over: grants run from when a beat was looked at. What it costs is that silence is noticed,
-and a release heard, up to half a beat later (a whole one where very many speak). The own beat and the acknowledgements in it are never late, for no
-gathering goes beyond what is due. Read from the core and decided here: it is about turns, not about the cluster.
+and a release heard, up to half a beat later (a whole one where very many speak). The own beat and the
+acknowledgements in it are never late, for no gathering goes beyond what is due. Read from the core and decided
+here: it is about turns, not about the cluster.
 """
 
 from __future__ import annotations
