@@ -328,6 +328,9 @@ def disk_lost(faults: Faults) -> str:
         return ""
     host.lose_power()
     host.disk.content = Durable()
+    host.wall_ms = max(
+        host.wall_ms, host.incarnation + 1 - faults.stage.now
+    )  # not with a clock set back as well
     faults.after(faults.random.uniform(30, 900), host.boot)
     return f"{host.name} loses power, and its disk is replaced by an empty one"
 
