@@ -40,7 +40,7 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -q -m "not kernel and not lab and not slow"
+	$(BIN)/pytest -q -n auto -m "not kernel and not lab and not slow"
 	$(BIN)/zcluster simulate --seeds 100
 
 format: $(STAMP)

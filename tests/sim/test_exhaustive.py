@@ -15,6 +15,8 @@ from zcluster.simulator.kernel import FromReceiptKernel, Kernel, RelativeKernel
 from zcluster.simulator.likeness import likeness
 from zcluster.simulator.small_world import TIMING, Modes, Order, freeze, thaw
 
+pytestmark = pytest.mark.slow  # `make test` runs it, `make check` does not
+
 
 @dataclass(frozen=True)
 class Removed:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
+import pytest
+
 from zcluster.control.events import RestartAsked
 from zcluster.control.timing import PRESETS
 from zcluster.control.units import GroupName
@@ -14,6 +16,8 @@ from zcluster.simulator.host import Host
 from zcluster.simulator.kernel import Kernel
 from zcluster.simulator.mix import draw
 from zcluster.simulator.world import World
+
+pytestmark = pytest.mark.slow  # `make test` runs it, `make check` does not
 
 SEEDS = range(40)
 
