@@ -45,3 +45,32 @@ def test_failback_only_where_the_file_says_so() -> None:
         cluster.boot("d")
         cluster.wait(65_000)
         assert (cluster.holders()["g1"] == "d") is failback
+
+
+def test_nobody_steps_aside_for_a_group_that_cannot_be_won_and_at_most_once_a_minute() -> None:
+    """A voter whose long grant still binds it would refuse the claim: what is served stays served."""
+    conf = settings(6, 3, witnesses=("w*",))
+    cluster = Cluster(conf, ("a", "b", "c", "w1", "w2", "w3"))
+    cluster.wait(3000)
+    holders = cluster.holders()
+    for name in ("w1", "w2"):
+        cluster.kill(name)
+    cluster.wait(500)
+    voter = cluster.nodes["w3"].situation.voter
+    cluster.kill(holders["g1"])
+    # Three of six are no majority at all, so give the roster back one voter that is bound by a long grant.
+    cluster.boot("w1")
+    cluster.wait(1300)
+    tenure_of_g1 = voter.highest("g1")
+    assert tenure_of_g1 is not None
+    for witness in ("w1", "w3"):
+        cluster.nodes[witness].situation.voter.restore(
+            "g1", tenure_of_g1.counter, tenure_of_g1.node, 1, int(cluster.now_ms) + 3000
+        )
+    asides = len(cluster.codes("stepped-aside"))
+    cluster.wait(2500)
+    assert len(cluster.codes("stepped-aside")) == asides
+    assert "g3" in cluster.holders()
+    cluster.wait(4000)
+    assert cluster.holders()["g1"] == holders["g3"]
+    assert len(cluster.codes("stepped-aside")) <= asides + 1

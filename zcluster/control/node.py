@@ -100,6 +100,7 @@ class Node:
         self._next_beat_ms = now_ms
         self._deadline_ms = now_ms
         self._relinquished_ms = now_ms
+        self._stepped_aside_ms = now_ms - RELINQUISH_PAUSE_MS
         self._stopping_ms = 0
         self._is_stop_asked = False
         self._farewells = 0
@@ -582,6 +583,8 @@ class Node:
         s = self.situation
         if len(self.holder.tenures) != 1 or not s.hears_majority():
             return
+        if s.now_ms < self._stepped_aside_ms + RELINQUISH_PAUSE_MS:
+            return
         tenure = next(iter(self.holder.tenures.values()))
         if tenure.phase is not Phase.HOLDING:
             return
@@ -593,12 +596,22 @@ class Node:
         if not vacant:
             return
         chosen = who_steps_aside(s.settings, s.candidates(self.holder.holds()), vacant)
-        if chosen is not None and chosen[0] == s.name:
+        if chosen is not None and chosen[0] == s.name and self._has_free_majority(chosen[1]):
+            self._stepped_aside_ms = s.now_ms
             text = (
                 f"{tenure.group} gives way to {chosen[1]}: nodes have run out and it has the higher priority"
             )
             s.tell("warning", "stepped-aside", text, group=tenure.group, wanted=chosen[1])
             self.holder.release(tenure, "", "priority")
+
+    def _has_free_majority(self, group: GroupName) -> bool:
+        """Whether a claim could be won now. Giving up what is served for a claim that must fail helps nobody."""
+        s = self.situation
+        free = int(s.voter.is_free(group, s.now_ms))
+        for peer in s.detector.alive(s.now_ms):
+            if peer.name in s.roster and peer.hears_us and NO_VOTE_YET not in peer.report.unready:
+                free += not any(grant.group == group and grant.is_live for grant in peer.report.grants)
+        return free >= s.quorum
 
     def _on_stop(self) -> None:
         s = self.situation

@@ -176,6 +176,7 @@ class Restart:
     def tick(self) -> None:
         """Give up when the voters do not write in time: the usual leases go on."""
         s = self._s
+        self._forget_over()
         if not self.is_asking or self._is_over:
             return
         if self._is_revoked:
@@ -222,6 +223,16 @@ class Restart:
             others = tuple(g for g in s.durable.long_grants if g.group not in groups)
             s.store(replace(s.durable, long_grants=(*others, *wanted)))
         return False
+
+    def _forget_over(self) -> None:
+        """A long grant whose time is over by this clock need not bind the next life for its whole length."""
+        s = self._s
+        grants = s.durable.long_grants
+        if not grants or s.is_storing():
+            return
+        kept = tuple(grant for grant in grants if not s.voter.is_free(grant.group, s.now_ms))
+        if kept != grants:
+            s.store(replace(s.durable, long_grants=kept))
 
     def forget_long(self, peer: Peer) -> None:
         """A usual beat of the holder replaced its long grants; the disk may forget them.

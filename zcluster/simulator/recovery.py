@@ -57,13 +57,24 @@ def takeover_bound_ms(timing: Timing) -> int:
 class Recovery:
     """Looks at the cluster again and again after the last fault, until it has been well for a while.
 
-    `able` counts the nodes that may hold a group now; 0 where the roster has lost its majority.
+    `able` counts the nodes that may hold a group now; 0 where the roster has lost its majority. `starts` counts
+    the processes that have started: the bounds run from the last start, which a planned restart, or an operator's
+    stop, may leave until after the last fault.
     """
 
-    def __init__(self, mix: Mix, ownership: Ownership, able: Callable[[], int], began: float) -> None:
+    def __init__(
+        self,
+        mix: Mix,
+        ownership: Ownership,
+        able: Callable[[], int],
+        starts: Callable[[], int],
+        began: float,
+    ) -> None:
         self._mix = mix
         self._ownership = ownership
         self._able = able
+        self._starts = starts
+        self._started = -1
         self._hosts = -1
         self._held_by = self._well_by = self._unheld_since = began
         self._well_since: float | None = None
@@ -88,10 +99,10 @@ class Recovery:
         return self._well_since is not None and now - self._well_since >= self._calm_ms
 
     def _count_hosts(self, now: float) -> None:
-        """A roster that has just changed gives new hope, and a new bound."""
-        hosts = self._able()
-        if hosts != self._hosts:
-            self._hosts = hosts
+        """A roster that has just changed, or a process that has just started, gives new hope, and a new bound."""
+        hosts, started = self._able(), self._starts()
+        if hosts != self._hosts or started != self._started:
+            self._hosts, self._started = hosts, started
             self._held_by = now + holder_bound_ms(self._mix)
             self._well_by = now + masters_bound_ms(self._mix)
 

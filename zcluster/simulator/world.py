@@ -154,8 +154,12 @@ class World:
         self._watch()
 
     def _watch(self) -> None:
-        self._recovery = Recovery(self.mix, self.ownership, self._able, self.now)
+        self._recovery = Recovery(self.mix, self.ownership, self._able, self._starts, self.now)
         self.at(self.now + LOOK_EVERY_MS, self._look, self._recovery)
+
+    def _starts(self) -> int:
+        """How many processes have started so far."""
+        return sum(host.life for host in self.hosts)
 
     def _able(self) -> int:
         """How many nodes may hold a group by the newest document; 0 where its roster has lost its majority."""
