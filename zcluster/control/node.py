@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from zcluster.control.actions import Action, AnswerMove, Exit, SendBeat
+from zcluster.control.actions import Action, Exit, SendBeat
 from zcluster.control.council import NO_VOTE_YET, Council
-from zcluster.control.designation import better_home, may_carry, may_hold, successor, who_steps_aside
+from zcluster.control.designation import may_carry, successor
 from zcluster.control.detector import Peer
 from zcluster.control.document import Durable, Settings
 from zcluster.control.events import (
@@ -40,7 +40,8 @@ from zcluster.control.events import (
 from zcluster.control.health import Health
 from zcluster.control.holding import Holder
 from zcluster.control.membership import Registrar
-from zcluster.control.messages import Ack, Ask, Beat, Claim, Report
+from zcluster.control.messages import Ack, Beat, Claim, Report
+from zcluster.control.moves import Moves
 from zcluster.control.ownership import OPEN_PHASES, Phase
 from zcluster.control.restart import Restart
 from zcluster.control.situation import CEILING_RESERVE, Situation
@@ -48,14 +49,10 @@ from zcluster.control.takeover import FAR_MS, Seeker, Watch
 from zcluster.control.units import GroupName, LinkName, NodeName, NodeState, Pair
 from zcluster.control.voter import Vote, Voter
 
-ASK_SHOWN_MS = 1000
-RELINQUISH_PAUSE_MS = 60_000
 STOP_LIMIT_MS = 1500
 FAREWELL_BEATS = 3
-TOLD_AGAIN_MS = 60_000
 REASONS_SHOWN = 8
 REASON_CHARACTERS = 80
-ASKS_SHOWN = 16
 
 
 class Node:
@@ -89,22 +86,18 @@ class Node:
         self.council = Council(s)
         self.restart = Restart(s, self.holder)
         self.health = Health(s, links)
+        self.moves = Moves(s, self.seeker, self.holder, self.health, self.restart)
         self._macs = macs
         self._make_peer = make_peer
         self.version = version
         self._acks: dict[NodeName, Ack] = {}
         self._report: Report | None = None
-        self._asks: dict[str, tuple[int, Ask]] = {}
-        self._answered_asks: dict[str, int] = {}
         self._started_ms = now_ms
         self._next_beat_ms = now_ms
         self._deadline_ms = now_ms
-        self._relinquished_ms = now_ms
-        self._stepped_aside_ms = now_ms - RELINQUISH_PAUSE_MS
         self._stopping_ms = 0
         self._is_stop_asked = False
         self._farewells = 0
-        self._told_ms: dict[str, int] = {}
         self._claim_wake_ms = FAR_MS
         self._is_plan_stale = True
         self.restart.resume()
@@ -157,11 +150,13 @@ class Node:
                 self.restart.stored(number)
             case StoreFailed(number, problem):
                 s.was_not_stored(number)
-                self._tell_once("alarm", "store-failed", f"could not write what must survive: {problem}")
+                self.situation.tell_once(
+                    "alarm", "store-failed", f"could not write what must survive: {problem}"
+                )
             case GateLost():
                 self.holder.gate_lost()
             case MoveAsked(identity, group, target):
-                self._on_move(identity, group, target)
+                self.moves.ask(identity, group, target)
             case RosterAsked(identity, verb, names):
                 self.council.ask_roster(identity, verb, names, self._holders())
             case PinAsked(identity, group, target):
@@ -187,7 +182,7 @@ class Node:
         report = beat.report
         if report.cluster_id != s.cluster_id and report.cluster_id and s.cluster_id:
             text = f"{beat.node} belongs to another cluster ({report.cluster_id}) with the same key"
-            self._tell_once("alarm", "foreign-cluster", text)
+            self.situation.tell_once("alarm", "foreign-cluster", text)
             return
         peer = s.detector.peers.get(beat.node)
         if peer is None:
@@ -280,7 +275,7 @@ class Node:
         self.council.learn(peer)
         self._offer_document(peer)
         for ask in peer.report.asks:
-            self._on_ask(ask)
+            self.moves.grant(ask)
         if self.seeker.eager_group:
             self._claim_eagerly()
 
@@ -291,7 +286,7 @@ class Node:
     def _on_own_name(self, beat: Beat) -> None:
         if beat.incarnation != self.situation.incarnation:
             text = f"another node calls itself {beat.node}: give one of the two hosts another name"
-            self._tell_once("alarm", "duplicate-name", text)
+            self.situation.tell_once("alarm", "duplicate-name", text)
 
     # ---- time
 
@@ -315,8 +310,8 @@ class Node:
         elif self._is_stop_asked and not self.restart.is_committed:
             self._on_stop()
         elif self.holder.tenures and not self.restart.is_asking:
-            self._tidy()
-            self._step_aside()
+            self.moves.tidy()
+            self.moves.step_aside()
         if s.now_ms >= self._next_beat_ms:
             s.wants_beat = True
 
@@ -504,11 +499,6 @@ class Node:
 
     # ---- giving away
 
-    def _successor(self, group: GroupName) -> NodeName:
-        s = self.situation
-        candidates = s.candidates(self.holder.holds(), without=s.name)
-        return successor(s.settings, group, candidates, s.name, s.pins)
-
     def _review_health(self) -> None:
         """A holder that cannot serve gives its groups to ready nodes; a slave says why it is not ready."""
         s = self.situation
@@ -531,87 +521,9 @@ class Node:
             if tenure.phase in OPEN_PHASES:
                 self.restart.cancel()
                 if not self.restart.is_committed:
-                    self._release_for_health(tenure.group)
+                    self.moves.release_for_health(tenure.group)
             elif tenure.phase in (Phase.CLAIMING, Phase.PROBING):
                 self.holder.withdraw(tenure, s.timing.silence_ms)
-
-    def _release_for_health(self, group: GroupName) -> None:
-        s = self.situation
-        target = self._successor(group)
-        if not target:
-            return
-        if self.seeker.watches[group].too_many_health_moves(s.now_ms):
-            text = f"{group}: moved three times within a minute for health; stays here whatever comes"
-            self._tell_once("alarm", "moves-exhausted", text)
-            return
-        text = f"{group}: released to {target}: {', '.join(self.health.problems)}"
-        s.tell("warning", "health-release", text, group=group, successor=target)
-        self.holder.release(self.holder.tenures[group], target, "health")
-
-    def _tidy(self) -> None:
-        """Moves that nobody needs at once, to a named ready node, at most one a minute: a group to the
-        node it is pinned to or prefers; one of several groups to a slave that stands ready.
-        """
-        s = self.situation
-        if s.now_ms < self._relinquished_ms + RELINQUISH_PAUSE_MS:
-            return
-        held = [t.group for t in self.holder.tenures.values() if t.phase is Phase.HOLDING]
-        candidates = [c for c in s.candidates((), without=s.name) if c.is_ready and not c.holds]
-        if not candidates:
-            return
-        for group in held:
-            target = better_home(s.settings, s.groups[group], s.name, candidates, s.pins)
-            if target:
-                self._give(group, target, "failback")
-                return
-        if len(held) < 2:
-            return
-        for group in sorted(held, key=lambda g: (s.groups[g].priority, g)):
-            target = successor(s.settings, group, candidates, s.name, s.pins)
-            if target:
-                self._give(group, target, "relinquish")
-                return
-
-    def _give(self, group: GroupName, target: NodeName, cause: str) -> None:
-        self._relinquished_ms = self.situation.now_ms
-        self.holder.release(self.holder.tenures[group], target, cause)
-
-    def _step_aside(self) -> None:
-        """Nodes have run out: the holder of the least important group gives it up for a vacant one of
-        higher priority. Only after two silences, so that every slave had its chance.
-        """
-        s = self.situation
-        if len(self.holder.tenures) != 1 or not s.hears_majority():
-            return
-        if s.now_ms < self._stepped_aside_ms + RELINQUISH_PAUSE_MS:
-            return
-        tenure = next(iter(self.holder.tenures.values()))
-        if tenure.phase is not Phase.HOLDING:
-            return
-        vacant = [
-            watch.group
-            for watch in self.seeker.suspects(self.holder.tenures)
-            if s.now_ms >= self.seeker.vacant_at_ms(watch) + 2 * s.timing.silence_ms
-        ]
-        if not vacant:
-            return
-        chosen = who_steps_aside(s.settings, s.candidates(self.holder.holds()), vacant)
-        if chosen is not None and chosen[0] == s.name and self._has_free_majority(chosen[1]):
-            self._stepped_aside_ms = s.now_ms
-            text = (
-                f"{tenure.group} gives way to {chosen[1]}: nodes have run out and it has the higher priority"
-            )
-            s.tell("warning", "stepped-aside", text, group=tenure.group, wanted=chosen[1])
-            self.holder.release(tenure, "", "priority")
-
-    def _has_free_majority(self, group: GroupName) -> bool:
-        """Whether a claim could be won now. Giving up what is served for a claim that must fail helps nobody."""
-        s = self.situation
-        free = int(s.voter.is_free(group, s.now_ms))
-        for peer in s.detector.alive(s.now_ms):
-            if peer.name in s.roster and peer.hears_us and NO_VOTE_YET not in peer.report.unready:
-                free += not any(grant.group == group and grant.is_live for grant in peer.report.grants)
-        return free >= s.quorum
 
     def _on_stop(self) -> None:
         s = self.situation
@@ -639,67 +551,6 @@ class Node:
         if self._farewells > FAREWELL_BEATS or s.now_ms >= self._stopping_ms + STOP_LIMIT_MS:
             s.out.append(Exit())
 
-    # ---- operators
-
-    def _on_move(self, identity: str, group: GroupName, target: NodeName) -> None:
-        s = self.situation
-        problem = self._move_problem(group, target)
-        if not problem and len(self._asks) >= ASKS_SHOWN:
-            problem = "too many moves are asked for at once; wait a second"
-        if problem:
-            s.out.append(AnswerMove(identity, False, problem))
-            return
-        ask = Ask(identity, group, target)
-        if group in self.holder.tenures:
-            self._on_ask(ask)
-        else:
-            self._asks[identity] = (s.now_ms + ASK_SHOWN_MS, ask)
-            s.is_report_stale = s.wants_beat = True
-        s.out.append(
-            AnswerMove(identity, True, f"{group} is asked to move to {target or 'the primary slave'}")
-        )
-
-    def _move_problem(self, group: GroupName, target: NodeName) -> str:
-        """Why this move cannot be; "" when it can."""
-        s = self.situation
-        if group not in s.groups:
-            return f"there is no group {group}; the file has {', '.join(s.groups)}"
-        holder = s.name if group in self.holder.tenures else self.seeker.watches[group].holder
-        if not holder:
-            return f"{group} has no holder now; it is claimed as soon as a ready node can"
-        if not target:
-            candidates = s.candidates(self.holder.holds(), without=holder)
-            if not successor(s.settings, group, candidates, holder, s.pins):
-                return f"no node stands ready to take {group} from {holder}; see zcluster status"
-            return ""
-        if target == holder:
-            return f"{target} holds {group} already"
-        if not may_hold(s.settings, s.groups[group], target):
-            return f"the file does not allow {target} to hold {group}"
-        for candidate in s.candidates(self.holder.holds()):
-            if candidate.name == target:
-                if not candidate.is_ready:
-                    return f"{target} is not ready; see zcluster status"
-                if candidate.holds and not s.settings.several_groups:
-                    return f"{target} already holds {', '.join(candidate.holds)}"
-                return ""
-        return f"{target} is not heard or not a member; see zcluster status"
-
-    def _on_ask(self, ask: Ask) -> None:
-        """The holder acts on an operator's wish, once."""
-        s = self.situation
-        tenure = self.holder.tenures.get(ask.group)
-        if self.restart.is_asking:
-            return
-        if tenure is None or tenure.phase is not Phase.HOLDING or ask.identity in self._answered_asks:
-            return
-        self._answered_asks[ask.identity] = s.now_ms
-        while len(self._answered_asks) > 64:
-            del self._answered_asks[next(iter(self._answered_asks))]
-        target = ask.target or self._successor(ask.group)
-        if target and not self._move_problem(ask.group, target):
-            self.holder.release(tenure, target, "operator")
-
     # ---- the own beat
 
     def _send_beat(self) -> None:
@@ -726,10 +577,7 @@ class Node:
         s = self.situation
         grants = s.voter.grants(s.now_ms)
         old = self._report
-        for identity, (until_ms, _) in list(self._asks.items()):
-            if s.now_ms >= until_ms:
-                del self._asks[identity]
-                s.is_report_stale = True
+        asks = self.moves.asks()
         if old is not None and not s.is_report_stale and old.grants is grants:
             return old
         s.is_report_stale = False
@@ -740,7 +588,7 @@ class Node:
             claims=self.holder.claims(),
             grants=grants,
             releases=self.holder.releases(),
-            asks=tuple(ask for _, ask in self._asks.values()),
+            asks=asks,
             unready=s.unready,
             macs=self._macs,
             founding=self.registrar.view,
@@ -775,13 +623,3 @@ class Node:
                 self.holder.address_seen(group.name, mac, is_canary)
                 if is_canary:
                     return
-
-    def _tell_once(self, level: str, code: str, text: str) -> None:
-        """The same thing at most once a minute."""
-        s = self.situation
-        last_ms = self._told_ms.get(text)
-        if last_ms is None or s.now_ms - last_ms >= TOLD_AGAIN_MS:
-            if len(self._told_ms) > 256:
-                self._told_ms.clear()
-            self._told_ms[text] = s.now_ms
-            s.tell(level, code, text)

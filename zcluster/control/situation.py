@@ -15,6 +15,8 @@ from zcluster.control.voter import Voter
 
 CEILING_RESERVE = 64
 REFERENCE_FRESH_BEATS = 5
+TOLD_AGAIN_MS = 60_000
+TEXTS_REMEMBERED = 256
 
 
 class Situation:
@@ -48,6 +50,7 @@ class Situation:
         self.stored = durable
         self._store_number = 0
         self._storing: dict[int, Durable] = {}
+        self._told_ms: dict[str, int] = {}
         self.now_ms = now_ms
         self.out: list[Action] = []
         self.wants_beat = False
@@ -120,6 +123,15 @@ class Situation:
     def tell(self, level: str, code: str, text: str, **facts: object) -> None:
         """Something for the story."""
         self.out.append(Tell(level, code, text, facts))
+
+    def tell_once(self, level: str, code: str, text: str) -> None:
+        """The same thing at most once a minute."""
+        last_ms = self._told_ms.get(text)
+        if last_ms is None or self.now_ms - last_ms >= TOLD_AGAIN_MS:
+            if len(self._told_ms) > TEXTS_REMEMBERED:
+                self._told_ms.clear()
+            self._told_ms[text] = self.now_ms
+            self.tell(level, code, text)
 
     def store(self, durable: Durable) -> int:
         """Have this written; it counts when the shell says that it is on disk. Returns the number that

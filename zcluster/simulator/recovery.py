@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from zcluster.control.holding import STRANGER_PROBE_MS
-from zcluster.control.node import RELINQUISH_PAUSE_MS
+from zcluster.control.moves import RELINQUISH_PAUSE_MS
 from zcluster.control.timing import LONG_GRANT_MS, Timing
 from zcluster.simulator.checkers import Ownership, Violation
 from zcluster.simulator.mix import Mix
