@@ -52,6 +52,19 @@ def test_a_member_is_removed_and_holders_are_protected(five: Cluster) -> None:
     assert five.holders() == before
 
 
+def test_a_living_member_is_not_removed_where_the_rest_would_be_no_majority(five: Cluster) -> None:
+    for name in idle(five)[-2:]:
+        five.kill(name)
+    five.wait(1000)
+    living = idle(five)[0]
+    five.do(living, RosterAsked("x", "remove", (living,)))
+    assert "too few of the remaining" in five.answers["x"].text
+    dead = (set(FIVE) - set(five.nodes)).pop()
+    five.do(living, RosterAsked("y", "remove", (dead,)))
+    five.wait(2000)
+    assert five.answers["y"].is_accepted
+
+
 def test_the_dead_are_forgotten_one_by_one_and_the_returned_taken_back() -> None:
     cluster = Cluster(settings(5, 1, forget_after_ms=5000), FIVE)
     cluster.wait(3000)

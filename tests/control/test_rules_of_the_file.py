@@ -65,7 +65,7 @@ def test_nobody_steps_aside_for_a_group_that_cannot_be_won_and_at_most_once_a_mi
     assert tenure_of_g1 is not None
     for witness in ("w1", "w3"):
         cluster.nodes[witness].situation.voter.restore(
-            "g1", tenure_of_g1.counter, tenure_of_g1.node, 1, int(cluster.now_ms) + 3000
+            "g1", tenure_of_g1.counter, tenure_of_g1.node, 1, int(cluster.now_ms) + 3000, True
         )
     asides = len(cluster.codes("stepped-aside"))
     cluster.wait(2500)

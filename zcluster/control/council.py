@@ -369,6 +369,12 @@ class Council:
         helps = comer is not None and comer.hears_us and NO_VOTE_YET not in comer.report.unready
         return able + helps >= needed
 
+    def _living(self, without: NodeName) -> int:
+        """How many members talk with this node both ways, itself included, not counting one."""
+        s = self._s
+        living = [p.name for p in s.detector.alive(s.now_ms) if p.name in s.roster and p.hears_us]
+        return sum(name != without for name in (s.name, *living))
+
     def _ask_remove(
         self, identity: str, document: Document, name: NodeName, holders: frozenset[NodeName]
     ) -> None:
@@ -378,6 +384,9 @@ class Council:
             self._answer(identity, False, f"{name} holds a group: move it away first (zcluster move)")
         elif name in document.roster and len(document.roster) == 1:
             self._answer(identity, False, f"{name} is the last member")
+        elif name in document.roster and self._living(name) < majority(len(document.roster) - 1):
+            text = f"without {name} too few of the remaining voters are alive: remove the dead ones first"
+            self._answer(identity, False, text)
         else:
             self.want(identity, f"remove {name}", partial(without_member, name=name, is_forgotten=False))
 

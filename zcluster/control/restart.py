@@ -65,7 +65,9 @@ class Restart:
         s = self._s
         for grant in s.durable.long_grants:
             until_ms = s.now_ms + LONG_GRANT_MS + s.timing.margin_ms
-            s.voter.restore(grant.group, grant.counter, grant.holder, grant.incarnation, until_ms)
+            s.voter.restore(
+                grant.group, grant.counter, grant.holder, grant.incarnation, until_ms, only_binds=True
+            )
         handover = s.durable.handover
         s.durable = s.stored = replace(s.durable, handover=None)
         if handover is None or not s.is_member or not is_usable(handover, s.now_ms, s.timing):
@@ -81,7 +83,8 @@ class Restart:
     def _resume_group(self, held: Held, end_ms: int) -> None:
         s = self._s
         self._holder.resume(held.group, held.counter, end_ms)
-        s.voter.restore(held.group, held.counter, s.name, s.incarnation, s.now_ms + s.timing.grant_ms)
+        until_ms = s.now_ms + s.timing.grant_ms
+        s.voter.restore(held.group, held.counter, s.name, s.incarnation, until_ms, only_binds=False)
         s.out.append(PointGate(held.group, 0))
         s.out.append(RenewAddresses(held.group))
 

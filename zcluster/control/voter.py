@@ -30,7 +30,7 @@ class Vote(Enum):
 class Promise:
     """The grant of one group: mutable, owned by the voter."""
 
-    __slots__ = ("counter", "holder", "incarnation", "is_firm", "is_released", "until_ms")
+    __slots__ = ("counter", "holder", "incarnation", "is_firm", "is_released", "only_binds", "until_ms")
 
     def __init__(self, counter: int, holder: NodeName, incarnation: int, until_ms: int) -> None:
         self.counter = counter
@@ -39,6 +39,7 @@ class Promise:
         self.until_ms = until_ms
         self.is_released = False
         self.is_firm = False
+        self.only_binds = False
 
     def binds(self, now_ms: int) -> bool:
         """Whether the voter may not give the group to somebody else yet."""
@@ -95,7 +96,7 @@ class Voter:
         return Vote.GRANTED
 
     def _renew(self, promise: Promise, now_ms: int, keeps_longer: bool) -> Vote:
-        if promise.is_released:
+        if promise.is_released or promise.only_binds:
             return Vote.REFUSED
         if promise.until_ms <= now_ms:
             self._grants_stale_ms = now_ms
@@ -110,15 +111,24 @@ class Voter:
         self._promises[group].until_ms = now_ms + LONG_GRANT_MS + 1
 
     def restore(
-        self, group: GroupName, counter: int, holder: NodeName, incarnation: int, until_ms: int
+        self,
+        group: GroupName,
+        counter: int,
+        holder: NodeName,
+        incarnation: int,
+        until_ms: int,
+        only_binds: bool,
     ) -> None:
         """A promise of a former life that still binds, known from disk.
 
         It is firm: this life does not remember which beats of the holder the former one had processed, so an old
-        one could come again, and must neither shorten nor release it.
+        one could come again, and must neither shorten nor release it. With `only_binds` it keeps others away and
+        is never renewed: the former life may have granted a higher ballot after it, so that the old one must not
+        come back. The holder takes a higher ballot, as for every voter that started anew.
         """
         self._promises[group] = promise = Promise(counter, holder, incarnation, until_ms)
         promise.is_firm = True
+        promise.only_binds = only_binds
         self._grants_stale_ms = NEVER_MS
 
     def is_firm(self, group: GroupName, now_ms: int) -> bool:
