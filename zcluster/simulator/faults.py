@@ -383,6 +383,8 @@ def proxy(faults: Faults) -> str:
 
 def clock_step(faults: Faults) -> str:
     host = faults.random.choice(faults.stage.hosts)
+    if host.core is None and host.disk.content == Durable():
+        return ""  # a replaced disk and a clock set back are not one fault (docs/simulator.md)
     step_ms = faults.random.uniform(-1e7, 1e7)
     host.wall_ms += step_ms
     return f"{host.name}: its wall clock steps by {step_ms:.0f} ms"
