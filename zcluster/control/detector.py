@@ -6,7 +6,7 @@ the link's own record; nobody is judged for the time that this node itself stood
 
 from __future__ import annotations
 
-from zcluster.control.messages import Ack, Beat, Claim, Report
+from zcluster.control.messages import Beat, Claim, Report
 from zcluster.control.units import LinkName, NodeName, Pair
 
 LOSS_WINDOW_BEATS = 50
@@ -121,6 +121,3 @@ class Detector:
             peer.heard_ms = min(now_ms, peer.heard_ms + stall_ms)
             for record in peer.links.values():
                 record.heard_ms = min(now_ms, record.heard_ms + stall_ms)
-
-
-NO_ACKS: dict[NodeName, Ack] = {}

@@ -586,10 +586,6 @@ class Holder:
         self._s.tell("alarm", "gate-lost", "another tool removed our rules; they stand again")
         self._s.wants_beat = True
 
-    def pairs(self) -> tuple[Pair, ...]:
-        """What the beats list, as pairs."""
-        return tuple(Pair(tenure.group, tenure.counter) for tenure in self.tenures.values())
-
 
 def _outgrown(peer: Peer, tenure: Tenure) -> int | None:
     """The counter above ours that this voter granted to another ballot, which no longer binds it."""

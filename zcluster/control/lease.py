@@ -66,7 +66,3 @@ class Lease:
     def is_granted(self, roster: Collection[NodeName], quorum: int) -> bool:
         """Whether a majority has ever granted the pair."""
         return self.newest_majority(roster, quorum) > 0
-
-    def voters(self) -> tuple[NodeName, ...]:
-        """Who has granted the pair so far, in the order of their first votes."""
-        return tuple(self._acked)
