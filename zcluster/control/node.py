@@ -116,16 +116,17 @@ class Node:
         s.now_ms = now_ms
         s.out = out = self._first_actions
         self._first_actions = []
+        if type(event) is BeatRepeated:
+            # Two of three events are copies: nothing below depends on them, and a pattern costs more than this.
+            peer = s.detector.peers.get(event.node)
+            if peer is not None and peer.incarnation == event.incarnation:
+                peer.note_link(min(event.sequence, peer.sequence), event.link, now_ms)
+            return out
         match event:
             case BeatReceived(beat, link):
                 self._on_beat(beat, link)
             case Tick():
                 self._on_tick()
-            case BeatRepeated(node, incarnation, sequence, link):
-                peer = s.detector.peers.get(node)
-                if peer is not None and peer.incarnation == incarnation:
-                    peer.note_link(min(sequence, peer.sequence), link, now_ms)
-                return out  # two of three events are copies: nothing below depends on them
             case Opened(group, counter, problem):
                 self.holder.opened(group, counter, problem)
                 self._advance_state()

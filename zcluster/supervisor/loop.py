@@ -209,16 +209,17 @@ class Loop:
     def _take(self, event: Event, now_ms: int) -> None:
         """Hand one event in and perform what comes of it, and of that in turn."""
         inbox = self._inbox
-        inbox.append(event)
-        while inbox:
+        while True:
             self.figures.events += 1
-            for action in self._core.handle(inbox.popleft(), now_ms):
+            for action in self._core.handle(event, now_ms):
                 outcome = self._hands.perform(action, now_ms)
                 if outcome:
                     inbox.extend(outcome)
                     assert len(inbox) <= LARGEST_INBOX_EVENTS, "actions beget events without end"
-            if inbox:
-                now_ms = self._clock()
+            if not inbox:
+                return
+            event = inbox.popleft()
+            now_ms = self._clock()
 
     def _count_turn(self, length_ns: int, overslept_ms: int) -> None:
         figures = self.figures
