@@ -1,6 +1,7 @@
 """What the control process costs: CPU, memory, and how late its beats are, with 4, 20 and 64 nodes.
 
     python -m bench.control [--nodes 4,20,64] [--seconds 20] [--out docs/control.jsonl] [--no-bus] [--profile DIR]
+    python -m bench.control --draw           only the table and the picture of what the file holds
 
 One real daemon in a network namespace, holding one group; its peers are played on the wire (see
 `bench.simulated_peers`), so that a small machine can show a large cluster. Each size is measured twice: quiet,
@@ -24,10 +25,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from bench.bar_chart import Bar, Panel, draw_bars
 from bench.simulated_peers import HEARD, listen_to_daemon, peers_work
 from zcluster.config.keyfile import load_key, write_key
 from zcluster.control.timing import PRESETS
@@ -260,21 +263,58 @@ def profile(process: int, target: Path) -> None:
     subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
 
 
-def show(out: Path) -> None:
-    """The newest result of each kind."""
-    newest: dict[tuple[object, ...], dict[str, object]] = {}
+def newest_rows(out: Path) -> list[dict[str, Any]]:
+    """The newest result of each kind, smaller clusters first."""
+    newest: dict[tuple[int, int, bool], dict[str, Any]] = {}
     for line in out.read_text().splitlines():
         row = json.loads(line)
         newest[row["nodes"], row["busy_loops"], row["has_bus"]] = row
+    return [row for _, row in sorted(newest.items())]
+
+
+def picture(rows: Sequence[dict[str, Any]]) -> str:
+    """CPU, memory and lateness by the size of the cluster."""
+    shown = [row for row in rows if row["has_bus"]]
+    labels = [f"{row['nodes']}\n{'busy' if row['busy_loops'] else 'quiet'}" for row in shown]
+    cpu = [
+        tuple(row["threads_percent"].get(kind, 0.0) for kind in ("loop", "zeromq", "side")) for row in shown
+    ]
+    late = [row["late_ms"]["p100"] for row in shown]
+    return draw_bars(
+        "The control process by the number of nodes",
+        f"standard, {max(row['groups'] for row in shown)} groups at most; quiet, and beside {BUSY_LOOPS} busy loops",
+        (
+            Panel(
+                "CPU, % of a core",
+                list(map(Bar, labels, cpu)),
+                ("loop", "libzmq", "side"),
+                (5.0, "aim at 20"),
+            ),
+            Panel(
+                "memory (RSS), MiB",
+                [Bar(label, (row["rss_mib"],)) for label, row in zip(labels, shown, strict=True)],
+                (),
+                (60.0, "aim at 20"),
+            ),
+            Panel(
+                "latest beat of 20 s, ms late",
+                [Bar(label, (ms,)) for label, ms in zip(labels, late, strict=True)],
+            ),
+        ),
+    )
+
+
+def show(out: Path) -> None:
+    """The newest result of each kind, as a table and beside the file as a picture."""
+    rows = newest_rows(out)
+    out.with_suffix(".svg").write_text(picture(rows))
     table = Table(title="The control process at standard: CPU in per cent of one core, lateness in ms")
     for column in ("nodes", "groups", "busy", "bus", "CPU", "loop", "zmq", "side", "RSS MiB", "PSS MiB"):
         table.add_column(column, justify="right")
     for column in ("late p50", "p99", "p99.9", "worst", "turns/s", "yardstick"):
         table.add_column(column, justify="right")
-    for _, row in sorted(newest.items(), key=lambda item: str(item[0]).zfill(4)):
+    for row in rows:
         threads, late = row["threads_percent"], row["late_ms"]
-        assert isinstance(threads, dict)
-        assert isinstance(late, dict)
         cells = [row["nodes"], row["groups"], row["busy_loops"], "yes" if row["has_bus"] else "no"]
         cells += [row["cpu_percent"], *(threads.get(kind, 0.0) for kind in ("loop", "zeromq", "side"))]
         cells += [
@@ -302,10 +342,11 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("docs/control.jsonl"))
     parser.add_argument("--no-bus", action="store_true", help="leave the bus of the peers out")
     parser.add_argument("--profile", type=Path, help="a directory for py-spy's stacks")
+    parser.add_argument("--draw", action="store_true", help="measure nothing")
     asked = parser.parse_args()
     asked.out = asked.out.resolve()
     status = 0
-    for nodes in map(int, asked.nodes.split(",")):
+    for nodes in [] if asked.draw else map(int, asked.nodes.split(",")):
         plan = make_large_plan(nodes, asked.groups or groups_of(nodes), asked.preset)
         status |= run_in_world(lambda where, plan=plan: measure_size(where, plan, asked))  # type: ignore[misc]
     show(asked.out)
