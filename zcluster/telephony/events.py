@@ -48,9 +48,14 @@ class SwitchOpened:
 
 @dataclass(frozen=True, slots=True)
 class SwitchClosed:
-    """The event socket is gone: refused, ended, or never had."""
+    """The event socket is gone: refused, ended, or never had. It comes again when `is_gone` becomes true.
+
+    `is_gone`: nothing of the switch answers. False: it still does, on a connection of its own for pulses, so that
+    only this conversation ended.
+    """
 
     reason: str
+    is_gone: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +154,11 @@ class GroupLost:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthCleared:
+    """An operator says that the switch is well again: what would stay a fault until then may go."""
+
+
+@dataclass(frozen=True, slots=True)
 class PeersChanged:
     """The nodes that live now, without this one, and the holder of each group as far as it is known."""
 
@@ -172,6 +182,7 @@ Event = (
     | GroupOpened
     | GroupLapsed
     | GroupLost
+    | HealthCleared
     | PeersChanged
     | Replicated
     | GroupAdopted
