@@ -15,6 +15,7 @@ from zcluster.config.durations import dangerous
 from zcluster.config.fault import Fault
 from zcluster.config.host import HostFacts, KeyFileState
 from zcluster.config.names import is_wildcard
+from zcluster.config.switch_dangers import switch_dangers
 from zcluster.control.units import majority
 
 # Long-dead nodes leave the voters one by one, never below three (zcluster.control.council.LEAST_ROSTER).
@@ -76,6 +77,7 @@ def warnings(configuration: Configuration, facts: HostFacts) -> tuple[Fault, ...
         *_about_start(configuration),
         *_about_groups(configuration),
         *_about_sites(configuration),
+        *switch_dangers(configuration, facts),
         *_about_host(configuration, facts),
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import Path
+from typing import NamedTuple
 
 from zcluster.control.timing import Timing
 
@@ -39,7 +40,7 @@ class Link:
     `network` is what a host matches its own addresses against. `reference` are addresses in it that answer
     ARP or neighbour solicitations whenever this network works for us; only service links have them.
     A link finds peers by its `multicast` group, or (None) by asking each of `peers`, addresses or DNS names;
-    a node skips its own.
+    a node skips its own. Streams come out of `data_port`, and requests go to the port after it (TCP both).
     """
 
     name: str
@@ -51,6 +52,51 @@ class Link:
     ttl: int
     reference: tuple[Address, ...] = ()
     peers: tuple[Address | str, ...] = ()
+    data_port: int = 7702
+
+
+class SocketAddress(NamedTuple):
+    """Where a TCP socket listens."""
+
+    address: Address
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if self.address.version == 6 else f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchCondition:
+    """An event of the switch that means it is broken; `match` are header names and their exact values."""
+
+    event: str
+    match: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchSettings:
+    """The FreeSWITCH that runs on every host. Without a `password_file` FreeSWITCH's well-known one counts.
+
+    A pulse goes through its event system every `pulse_ms`, and must be back within `pulse_limit_ms`.
+    `limits_port`: where mod_hash of this host asks what the others count. `batch_calls` are recovered at once.
+    """
+
+    event_socket: SocketAddress
+    core_db: Path
+    password_file: Path | None = None
+    pulse_ms: int = 100
+    pulse_limit_ms: int = 500
+    limits_port: int = 8022
+    batch_calls: int = 30
+    conditions: tuple[SwitchCondition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How often in a second the whole cluster may use what the dialplan limits as `name` ("realm_resource")."""
+
+    name: str
+    rate: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +113,8 @@ class Group:
 
     `link` names the service link of that network; it is empty when the interface was given by name and more
     than one service link could be meant. `priority`: higher keeps its holder when nodes run out.
-    `apart_from`: groups whose masters should stand at another site.
+    `apart_from`: groups whose masters should stand at another site. `profiles`: the SIP profiles of the switch
+    that live on its addresses.
     """
 
     name: str
@@ -79,6 +126,7 @@ class Group:
     allowed: tuple[str, ...] = ("*",)
     preferred: tuple[str, ...] = ()
     apart_from: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +135,7 @@ class Configuration:
 
     `witnesses`: patterns of nodes that vote and never hold. `survivor_claims`: of two voters, the one that
     still reaches its references may go on alone. `is_recording`: keep what `zcluster replay` reads.
+    `switch` is None where addresses alone move.
     """
 
     name: str
@@ -107,6 +156,8 @@ class Configuration:
     mode: Mode = Mode.ACTIVE
     is_recording: bool = False
     sites: tuple[Site, ...] = ()
+    switch: SwitchSettings | None = None
+    limits: tuple[Limit, ...] = ()
     digest: str = ""
 
     @property

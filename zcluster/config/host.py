@@ -10,18 +10,21 @@ import os
 import resource
 import stat
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 from zcluster.config.configuration import Configuration
 from zcluster.config.keyfile import load_key
+from zcluster.config.passwordfile import load_password
 from zcluster.errors import KeyFileError
 
 _CLOCK_MONOTONIC_COARSE = 6  # linux/time.h; its resolution is the kernel's tick
 
 
 class KeyFileState(Enum):
-    """What stands where the cluster's key belongs."""
+    """What stands where a secret belongs."""
 
     GOOD = "good"
     MISSING = "missing"
@@ -33,35 +36,40 @@ class KeyFileState(Enum):
 @dataclass(frozen=True, slots=True)
 class HostFacts:
     """`key_mode` are the permission bits, None when there is no file. `tick_ms` is the kernel's tick, the grain
-    in which it ends leases.
+    in which it ends leases. `password_state` is of the switch's password file, GOOD where none is named.
     """
 
     key_state: KeyFileState
     key_mode: int | None
     real_time_permitted: bool
     tick_ms: float
+    password_state: KeyFileState = KeyFileState.GOOD
+    password_mode: int | None = None
 
 
 def host_facts(configuration: Configuration) -> HostFacts:
     """The facts of the host this runs on, as the user it runs as."""
-    state, mode = _key_facts(configuration)
+    state, mode = _secret_facts(configuration.key_file, load_key)
+    password_state, password_mode = KeyFileState.GOOD, None
+    if configuration.switch is not None and configuration.switch.password_file is not None:
+        password_state, password_mode = _secret_facts(configuration.switch.password_file, load_password)
     tick_ms = time.clock_getres(_CLOCK_MONOTONIC_COARSE) * 1000
-    return HostFacts(state, mode, _real_time_permitted(), tick_ms)
+    return HostFacts(state, mode, _real_time_permitted(), tick_ms, password_state, password_mode)
 
 
-def _key_facts(configuration: Configuration) -> tuple[KeyFileState, int | None]:
+def _secret_facts(path: Path, load_secret: Callable[[Path], object]) -> tuple[KeyFileState, int | None]:
     try:
-        mode = stat.S_IMODE(configuration.key_file.stat().st_mode)
+        mode = stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:
         return KeyFileState.MISSING, None
     except OSError:
         return KeyFileState.UNREADABLE, None
     if mode & 0o077:
         return KeyFileState.EXPOSED, mode
-    if not os.access(configuration.key_file, os.R_OK):
+    if not os.access(path, os.R_OK):
         return KeyFileState.UNREADABLE, mode
     try:
-        load_key(configuration.key_file)
+        load_secret(path)
     except KeyFileError:
         return KeyFileState.NOT_A_KEY, mode
     return KeyFileState.GOOD, mode

@@ -10,23 +10,21 @@ import base64
 import binascii
 import os
 import secrets
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from zcluster.config.private_file import Secret, read_private
 from zcluster.errors import KeyFileError
 
 KEY_PREFIX = "zck1:"
 KEY_BYTES = 32
-KEY_FILE_LIMIT_BYTES = 4096
-OTHERS_MASK = 0o077
 # The group's bits of a credential are the mask of an access list that names the service's user.
 CREDENTIAL_MASK = 0o007
 
 
 def load_key(path: Path) -> bytes:
     """The 32 secret bytes of a key file; KeyFileError, with a mend, when it is missing, exposed or no key."""
-    return _parsed(path, _read_private(path))
+    return _parsed(path, read_private(path, _key(path)))
 
 
 def _parsed(path: Path, content: bytes) -> bytes:
@@ -48,7 +46,7 @@ def load_service_key(path: Path, environment: Mapping[str, str] = os.environ) ->
     credential = Path(directory) / path.name
     if not directory or not credential.exists():
         return load_key(path)
-    return _parsed(credential, _read_private(credential, CREDENTIAL_MASK))
+    return _parsed(credential, read_private(credential, _key(credential), CREDENTIAL_MASK))
 
 
 def parse_key(content: bytes) -> bytes:
@@ -92,25 +90,12 @@ def write_key(path: Path, *, replace: bool = False) -> None:
         raise KeyFileError(f"{path}: the key cannot be written: {error.strerror}") from error
 
 
-def _read_private(path: Path, others_mask: int = OTHERS_MASK) -> bytes:
-    """The content of a plain file that only its owner can use; what was judged is what is read."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError:
-        raise KeyFileError(
-            f"{path}: there is no cluster key; make one with `zcluster keygen {path}` "
-            "and copy the same file to every host"
-        ) from None
-    except OSError as error:
-        raise KeyFileError(f"{path}: the cluster key cannot be read: {error.strerror}") from error
-    try:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            raise KeyFileError(f"{path}: the cluster key must be a plain file; name one in key-file")
-        _refuse_exposed(path, stat.S_IMODE(facts.st_mode), others_mask)
-        return os.read(descriptor, KEY_FILE_LIMIT_BYTES)
-    finally:
-        os.close(descriptor)
+def _key(path: Path) -> Secret:
+    return Secret(
+        "cluster key",
+        f"make one with `zcluster keygen {path}` and copy the same file to every host",
+        "and make a new key if somebody may have read it",
+    )
 
 
 def _write_private(path: Path, text: str) -> None:
@@ -120,11 +105,3 @@ def _write_private(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _refuse_exposed(path: Path, mode: int, others_mask: int) -> None:
-    if mode & others_mask:
-        raise KeyFileError(
-            f"{path}: others than its owner can use this key (mode {mode:04o}); mend with `chmod 600 {path}`, "
-            "and make a new key if somebody may have read it"
-        )

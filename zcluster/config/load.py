@@ -9,24 +9,46 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
-from zcluster.config.configuration import Configuration, Group, Link, LinkRole, Mode, Site
+from zcluster.config.configuration import (
+    Configuration,
+    Group,
+    Limit,
+    Link,
+    LinkRole,
+    Mode,
+    Site,
+    SwitchCondition,
+    SwitchSettings,
+)
 from zcluster.config.durations import timing_of, unsafe
 from zcluster.config.fault import Fault, KeyPath
 from zcluster.config.lines import key_lines, line_of
 from zcluster.config.relations import faults_between, faults_of_the_whole, service_link_of
-from zcluster.config.schema import ClusterTable, GroupTable, LinkTable, SiteTable, Table, TimingTable
+from zcluster.config.schema import (
+    ClusterTable,
+    ConditionTable,
+    GroupTable,
+    LimitTable,
+    LinkTable,
+    SiteTable,
+    SwitchTable,
+    Table,
+    TimingTable,
+)
+from zcluster.config.switch_relations import data_port_of, faults_around_switch
 from zcluster.config.wording import fault_of, unknown_key
 from zcluster.errors import ConfigurationError
 
 FILE_LIMIT_BYTES = 1_048_576
-_TOP_KEYS = ("cluster", "timing", "link", "group", "site")
+MOST_CONDITIONS, MOST_LIMITS = 64, 1024
+_TOP_KEYS = ("cluster", "timing", "link", "group", "site", "switch", "limit")
 _TomlPosition = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 AnyTable = TypeVar("AnyTable", bound=Table)
 
@@ -100,10 +122,13 @@ class _Reader:
         links = dict(self._array("link", LinkTable))
         groups = dict(self._array("group", GroupTable))
         sites = dict(self._array("site", SiteTable, is_needed=False))
+        switch, conditions = self._switch()
+        limits = dict(self._array("limit", LimitTable, is_needed=False, most=MOST_LIMITS))
         self._faults += faults_between(links, groups, all_links_known=self._all_links_known())
         self._faults += faults_of_the_whole(
             cluster, links, groups, sites, all_links_known=self._all_links_known()
         )
+        self._faults += faults_around_switch(switch, links, groups, limits)
         if cluster and timing and not self._has_fault_in("timing") and cluster.has("preset"):
             self._faults += unsafe(timing_of(cluster.preset, timing))
         if self._faults:
@@ -130,6 +155,8 @@ class _Reader:
             mode=Mode(cluster.mode),
             is_recording=cluster.recording == "on",
             sites=tuple(Site(table.name, tuple(table.nodes)) for table in sites.values()),
+            switch=_switch(switch, conditions) if switch is not None else None,
+            limits=tuple(Limit(table.name, table.rate) for table in limits.values()),
             digest=self._digest,
         )
         return Reading(configuration, (), self._lines)
@@ -141,18 +168,40 @@ class _Reader:
             return None
         return self._table(self._document["cluster"], ClusterTable, ("cluster",))
 
+    def _switch(self) -> tuple[SwitchTable | None, list[ConditionTable]]:
+        """`[switch]` and its conditions; None where the file has none, or one that is no table."""
+        if "switch" not in self._document:
+            return None, []
+        content = self._document["switch"]
+        path: KeyPath = ("switch", 0) if isinstance(content, list) else ("switch",)
+        switch = self._table(content, SwitchTable, path)
+        found = [] if switch is None or switch.condition is None else switch.condition
+        tables = self._tables(found, ConditionTable, ("switch", "condition"), MOST_CONDITIONS)
+        return switch, [table for _, table in tables]
+
     def _array(
-        self, name: str, model: type[AnyTable], *, is_needed: bool = True
+        self, name: str, model: type[AnyTable], *, is_needed: bool = True, most: int | None = None
     ) -> Iterator[tuple[int, AnyTable]]:
         """The tables of an array, each with its place in the file."""
         found = self._document.get(name, [])
-        if not isinstance(found, list):
-            self._faults.append(Fault((name,), "there may be several of these", f"write it as [[{name}]]"))
-            found = [found]
-        elif not found and is_needed:
+        if not found and isinstance(found, list) and is_needed:
             self._faults.append(Fault((name,), f"there is no {name}", f"add at least one [[{name}]]"))
+        yield from self._tables(found, model, (name,), most)
+
+    def _tables(
+        self, found: object, model: type[AnyTable], path: KeyPath, most: int | None
+    ) -> Iterator[tuple[int, AnyTable]]:
+        if not isinstance(found, list):
+            spoken = ".".join(str(part) for part in path)
+            self._faults.append(Fault(path, "there may be several of these", f"write it as [[{spoken}]]"))
+            found = [found]
+        if most is not None and len(found) > most:
+            self._faults.append(
+                Fault((*path, most), f"there are {len(found)} of these", f"{most} are read at most")
+            )
+            found = found[:most]
         for number, content in enumerate(found):
-            table = self._table(content, model, (name, number))
+            table = self._table(content, model, (*path, number))
             if table is not None:
                 yield number, table
 
@@ -185,6 +234,7 @@ def _link(table: LinkTable) -> Link:
         ttl=table.ttl,
         reference=tuple(table.reference),
         peers=tuple(table.peers),
+        data_port=data_port_of(table),
     )
 
 
@@ -202,6 +252,20 @@ def _group(table: GroupTable, links: Mapping[int, LinkTable]) -> Group:
         allowed=tuple(table.allowed),
         preferred=tuple(table.preferred),
         apart_from=tuple(table.apart_from),
+        profiles=tuple(table.profiles),
+    )
+
+
+def _switch(table: SwitchTable, conditions: Sequence[ConditionTable]) -> SwitchSettings:
+    return SwitchSettings(
+        event_socket=table.event_socket,
+        core_db=table.core_db,
+        password_file=table.password_file,
+        pulse_ms=table.pulse_ms,
+        pulse_limit_ms=table.pulse_limit_ms,
+        limits_port=table.limits_port,
+        batch_calls=table.batch_calls,
+        conditions=tuple(SwitchCondition(condition.event, condition.match) for condition in conditions),
     )
 
 

@@ -13,6 +13,9 @@ NAME_RULE = "a name begins with a letter or digit, then letters, digits, '-', '_
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _PATTERN = re.compile(r"[A-Za-z0-9*?\[\]!_.-]{1,63}")
 _HOST_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_EVENT = re.compile(r"[A-Z][A-Z0-9_]{0,62}|[A-Za-z0-9_.-]{1,60}(::[A-Za-z0-9_.:-]{1,60})")
+_HEADER = re.compile(r"[!-9;-Z\\^-~]{1,128}")
+_LIMIT = re.compile(r"[^\s\"'\\/_\x00-\x1f\x7f][^\s\"'\\/\x00-\x1f\x7f]{0,126}")
 _INTERFACE = re.compile(r"[^\s/:]{1,15}")
 
 
@@ -39,6 +42,26 @@ def is_host_name(text: str) -> bool:
         and all(_HOST_LABEL.fullmatch(label) for label in labels)
         and not labels[-1].isdecimal()
     )
+
+
+def is_event_name(text: str) -> bool:
+    """May this be an event of FreeSWITCH, or the subclass of a CUSTOM one, as the event socket spells them?"""
+    return _EVENT.fullmatch(text) is not None
+
+
+def is_header_name(text: str) -> bool:
+    """May this be the name of a header on the event socket?"""
+    return _HEADER.fullmatch(text) is not None
+
+
+def is_plain_text(text: str) -> bool:
+    """Is this one line without control characters?"""
+    return text.isprintable()
+
+
+def is_limit_name(text: str) -> bool:
+    """May this be what mod_hash counts: a realm, "_", and a resource (mod_hash.c: "%s_%s")?"""
+    return _LIMIT.fullmatch(text) is not None and "_" in text.rstrip("_")
 
 
 def is_interface(text: str) -> bool:

@@ -7,16 +7,21 @@ What must hold: an unknown key is an error. These models know one table each and
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from zcluster.config.configuration import SocketAddress
 from zcluster.config.values import (
     MOST_MILLISECONDS,
     AbsolutePath,
     AddressText,
+    EventText,
     FloatingText,
+    LimitText,
+    MatchTable,
     Milliseconds,
     MulticastText,
     Name,
@@ -25,11 +30,15 @@ from zcluster.config.values import (
     PeerText,
     PlaceText,
     Port,
+    SocketText,
 )
 
 MOST_NODES = 64
 MOST_GROUPS = 128
 MOST_PEERS = 128
+MOST_PROFILES = 64
+MOST_BATCH_CALLS = 500
+MOST_RATE = 1_000_000
 LEAST_FORGET_S, MOST_FORGET_S = 10, 7 * 86_400
 
 
@@ -116,6 +125,7 @@ class LinkTable(Table):
     multicast: MulticastText | None = None
     beacon_port: Port = 7700
     bus_port: Port = 7701
+    data_port: Port | None = None
     ttl: Annotated[int, Field(ge=1, le=255)] = 1
     reference: list[AddressText] = []
     discovery: Literal["multicast", "unicast"] = "multicast"
@@ -139,3 +149,31 @@ class GroupTable(Table):
     allowed: Annotated[list[Pattern], Field(min_length=1)] = ["*"]
     preferred: list[Pattern] = []
     apart_from: list[Name] = []
+    profiles: Annotated[list[Name], Field(max_length=MOST_PROFILES)] = []
+
+
+class SwitchTable(Table):
+    """`[switch]`: the FreeSWITCH that runs on every host. `condition` are tables of their own (ConditionTable)."""
+
+    event_socket: SocketText = SocketAddress(IPv4Address("127.0.0.1"), 8021)
+    password_file: AbsolutePath | None = None
+    core_db: AbsolutePath = Path("/var/lib/freeswitch/db/core.db")
+    pulse_ms: Annotated[int, Field(ge=20, le=10_000)] = 100
+    pulse_limit_ms: Annotated[int, Field(ge=50, le=60_000)] = 500
+    limits_port: Port = 8022
+    batch_calls: Annotated[int, Field(ge=1, le=MOST_BATCH_CALLS)] = 30
+    condition: Any = None
+
+
+class ConditionTable(Table):
+    """`[[switch.condition]]`: an event that means the switch is broken."""
+
+    event: EventText
+    match: MatchTable = ()
+
+
+class LimitTable(Table):
+    """`[[limit]]`: a rate that counts in the whole cluster."""
+
+    name: LimitText
+    rate: Annotated[int, Field(ge=1, le=MOST_RATE)]

@@ -13,11 +13,23 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from zcluster.config.configuration import Address, Interface, Network
-from zcluster.config.names import NAME_RULE, is_host_name, is_interface, is_name, is_pattern
+from zcluster.config.configuration import Address, Interface, Network, SocketAddress
+from zcluster.config.names import (
+    NAME_RULE,
+    is_event_name,
+    is_header_name,
+    is_host_name,
+    is_interface,
+    is_limit_name,
+    is_name,
+    is_pattern,
+    is_plain_text,
+)
 
 FAULT_TYPE = "zcluster_fault"
 MOST_MILLISECONDS = 3_600_000
+MOST_MATCHES = 16
+MOST_VALUE_CHARACTERS = 256
 
 
 def refusal(wrong: str, mend: str) -> PydanticCustomError:
@@ -159,6 +171,57 @@ def _absolute(text: str) -> Path:
     return path
 
 
+def _socket(value: object) -> SocketAddress:
+    """An address and a port, as FreeSWITCH's event socket has them; no name, so that no DNS is waited for."""
+    text = _text(value, '"127.0.0.1:8021"')
+    host, colon, port = text.rpartition(":")
+    is_bracketed = host.startswith("[") and host.endswith("]")
+    try:
+        address = ip_address(host[1:-1] if is_bracketed else host)
+        if not colon or not (port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 65536):
+            raise ValueError
+        if is_bracketed is (address.version == 4):
+            raise ValueError
+    except ValueError:
+        raise refusal(
+            f"{text!r} is not an address with its port", 'write it as "127.0.0.1:8021" or "[::1]:8021"'
+        ) from None
+    return SocketAddress(address, int(port))
+
+
+def _event(text: str) -> str:
+    if not is_event_name(text):
+        raise refusal(
+            f"{text!r} is not an event of the switch",
+            'write its name such as "HEARTBEAT", or a subclass such as "sofia::gateway_state"',
+        )
+    return text
+
+
+def _limit(text: str) -> str:
+    if not is_limit_name(text):
+        raise refusal(
+            f"{text!r} is not what a dialplan limits",
+            'write realm and resource as in `limit hash outbound gateway1`: "outbound_gateway1"',
+        )
+    return text
+
+
+def _match(value: object) -> tuple[tuple[str, str], ...]:
+    """Headers of an event and what they must be, in the order of the file."""
+    example = 'write it as match = { Gateway = "trunk1", State = "DOWN" }'
+    if not isinstance(value, dict):
+        raise refusal(f"{value!r} is not a table of headers", example)
+    if len(value) > MOST_MATCHES:
+        raise refusal(f"there are {len(value)} headers", f"match {MOST_MATCHES} of them at most")
+    for name, text in value.items():
+        if not is_header_name(name):
+            raise refusal(f"{name!r} cannot be the name of a header", example)
+        if not isinstance(text, str) or not is_plain_text(text) or len(text) > MOST_VALUE_CHARACTERS:
+            raise refusal(f"{text!r} cannot be the value of the header {name}", example)
+    return tuple(value.items())
+
+
 Name = Annotated[str, AfterValidator(_name)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Milliseconds = Annotated[int, Field(ge=1, le=MOST_MILLISECONDS)]
@@ -170,3 +233,7 @@ MulticastText = Annotated[Address, BeforeValidator(_address), AfterValidator(_mu
 PeerText = Annotated[Address | str, BeforeValidator(_peer)]
 FloatingText = Annotated[Interface, BeforeValidator(_floating)]
 PlaceText = Annotated[Network | str, BeforeValidator(_place)]
+SocketText = Annotated[SocketAddress, BeforeValidator(_socket)]
+EventText = Annotated[str, AfterValidator(_event)]
+LimitText = Annotated[str, AfterValidator(_limit)]
+MatchTable = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_match)]

@@ -93,6 +93,8 @@ _EXAMPLES = {
     "network": 'network = "10.77.1.0/24"',
     "nodes": 'nodes = ["pbx1", "pbx2"]',
     "addresses": 'addresses = ["10.77.9.101/24"]',
+    "event": 'event = "sofia::gateway_state"',
+    "rate": "rate = 30, calls in one second on all nodes together",
 }
 
 

@@ -1,0 +1,79 @@
+"""What `[switch]` and what belongs to it allow, and is dangerous or means nothing.
+
+What must hold: as in `zcluster.config.check`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from zcluster.config.configuration import Configuration, SwitchSettings
+from zcluster.config.fault import Fault
+from zcluster.config.host import HostFacts, KeyFileState
+
+
+def switch_dangers(configuration: Configuration, facts: HostFacts) -> Iterator[Fault]:
+    """Warnings in the order of the file's sections."""
+    switch = configuration.switch
+    if switch is None:
+        yield from _without_switch(configuration)
+        return
+    if not switch.event_socket.address.is_loopback:
+        yield Fault(
+            ("switch", "event-socket"),
+            f"{switch.event_socket.address} is the same on every host, so all of them would watch one switch, "
+            "and the password crosses the network as plain text",
+            'let the event socket of each host listen on "127.0.0.1:8021"',
+        )
+    yield from _about_password(switch, facts)
+    if not any(group.profiles for group in configuration.groups):
+        yield Fault(
+            ("switch",),
+            "no group names a profile, so no call and no registration moves with any address",
+            'add profiles = ["sip1"], the SIP profiles on its addresses, to each [[group]]',
+        )
+
+
+def _without_switch(configuration: Configuration) -> Iterator[Fault]:
+    mend = "add [switch], or take this line out"
+    for number, group in enumerate(configuration.groups):
+        if group.profiles:
+            yield Fault(
+                ("group", number, "profiles"), "without [switch] addresses move and their calls do not", mend
+            )
+    if configuration.limits:
+        yield Fault(("limit", 0), "without [switch] nobody counts what this limits", mend)
+
+
+def _about_password(switch: SwitchSettings, facts: HostFacts) -> Iterator[Fault]:
+    path, file = ("switch", "password-file"), switch.password_file
+    if file is None:
+        yield Fault(
+            path,
+            "the event socket is opened with the password that every FreeSWITCH is shipped with: who reaches "
+            "the socket controls every call, and may run programs on this host",
+            "change it in event_socket.conf.xml, and name a file of mode 0600 that holds it",
+        )
+        return
+    match facts.password_state:
+        case KeyFileState.GOOD:
+            pass
+        case KeyFileState.MISSING:
+            yield Fault(
+                path,
+                f"there is no password at {file} on this host, so the switch cannot be watched here, and this node "
+                "is never ready",
+                "write the password of event_socket.conf.xml there, with mode 0600",
+            )
+        case KeyFileState.EXPOSED:
+            yield Fault(
+                path,
+                f"others than its owner can use {file} (mode {facts.password_mode:04o}), so it is not used",
+                f"`chmod 600 {file}`, and a new password if somebody may have read it",
+            )
+        case KeyFileState.UNREADABLE:
+            yield Fault(path, f"{file} cannot be read by this user", "check as the user that runs it")
+        case KeyFileState.NOT_A_KEY:
+            yield Fault(
+                path, f"{file} holds no password", "write one line, the password of event_socket.conf.xml"
+            )
