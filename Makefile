@@ -34,6 +34,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/pytest -q
 	$(BIN)/zcluster simulate --seeds 500
+	$(BIN)/zcluster simulate --nodes 2 --seeds 200
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -42,6 +43,7 @@ check: $(STAMP)
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -q -n auto -m "not kernel and not lab and not slow"
 	$(BIN)/zcluster simulate --seeds 100
+	$(BIN)/zcluster simulate --nodes 2 --seeds 40
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

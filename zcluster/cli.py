@@ -282,7 +282,7 @@ def replay(file: Path, until: str | None, story: bool) -> None:
 @click.option(
     "--seed", type=click.IntRange(min=0), default=None, help="Start at this seed (alone, run only it)."
 )
-@click.option("--nodes", type=click.IntRange(3, 7), default=None, help="Fix the number of nodes.")
+@click.option("--nodes", type=click.IntRange(2, 7), default=None, help="Fix the number of nodes.")
 @click.option("--json", "as_json", is_flag=True, help="The last line is one JSON object.")
 @click.option(
     "--exhaustive", is_flag=True, help="Instead: every course of 3 nodes and 1 group, --depth beats deep."

@@ -45,6 +45,7 @@ class Holder:
         self._releases: dict[GroupName, tuple[int, Release]] = {}
         self.proxies: set[str] = set()
         self._conflict_told_ms: dict[tuple[GroupName, str], int] = {}
+        self._own_votes: dict[GroupName, tuple[int, int]] = {}
 
     # ---- what the beat lists
 
@@ -71,7 +72,11 @@ class Holder:
             self._s.out.append(ArmGate(slot_of(sequence), armed, self._s.timing.lease_ms))
 
     def vote_for_own(self, sequence: int) -> None:
-        """The own beat was sent: this node is one of its voters."""
+        """The own beat was sent: this node is one of its voters.
+
+        Where that vote alone is enough, it counts only with the next tick, when everything that came meanwhile
+        was heard: this process may have stood still before the gate was armed, and the other one have taken over.
+        """
         s = self._s
         for tenure in list(self.tenures.values()):
             vote = s.voter.hear(
@@ -83,8 +88,22 @@ class Holder:
                 True,
                 tenure.long_lease is not None,
             )
-            if vote is not Vote.REFUSED:
+            if vote is Vote.REFUSED:
+                continue
+            if s.is_pair and self._quorum(tenure) == 1:
+                self._own_votes[tenure.group] = (tenure.counter, sequence)
+            else:
                 self._acknowledged_by(tenure, s.name, sequence)
+
+    def _count_own_votes(self) -> None:
+        votes, self._own_votes = self._own_votes, {}
+        for group, (counter, sequence) in votes.items():
+            tenure = self.tenures.get(group)
+            if tenure is not None and tenure.counter == counter:
+                self._acknowledged_by(tenure, self._s.name, sequence)
+
+    def _quorum(self, tenure: Tenure) -> int:
+        return self._s.claim_quorum() if tenure.phase is Phase.CLAIMING else self._s.lease_quorum()
 
     # ---- votes of others
 
@@ -101,7 +120,7 @@ class Holder:
         s = self._s
         if voter not in tenure.votes:
             tenure.votes[voter] = s.now_ms - tenure.claimed_ms
-        newest = tenure.lease.newest_majority(s.roster, s.lease_quorum())
+        newest = tenure.lease.newest_majority(s.roster, self._quorum(tenure))
         if newest <= tenure.slot:
             return
         sent_ms = s.sent.sent_ms(newest)
@@ -485,6 +504,8 @@ class Holder:
                         self._ask_closing(tenure)
                 case Phase.OPENING | Phase.GONE:
                     pass
+        if self._own_votes:
+            self._count_own_votes()
         for group, (until_ms, _) in list(self._releases.items()):
             if s.now_ms >= until_ms:
                 del self._releases[group]
@@ -527,6 +548,8 @@ class Holder:
 
     def next_wake_ms(self) -> int:
         """The next instant at which a tenure needs a tick between two beats."""
+        if self._own_votes:
+            return self._s.now_ms
         wake_ms = FAR_MS
         for tenure in self.tenures.values():
             if tenure.phase is Phase.PROBING:

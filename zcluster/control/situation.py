@@ -96,15 +96,22 @@ class Situation:
         """
         return 1 if self.may_act_alone() else self.quorum
 
+    def claim_quorum(self) -> int:
+        """How many voters must grant what this node does not hold yet. While the other one of a pair is heard,
+        both must agree, or each would grant its own claim.
+        """
+        return 1 if self.may_act_alone() and not self._hears_other() else self.quorum
+
+    def _hears_other(self) -> bool:
+        return any(self.detector.is_alive(name, self.now_ms) for name in self.roster if name != self.name)
+
     def hears_majority(self) -> bool:
         """Whether a majority of the roster, this node included, talks with it both ways; one of a pair
         also when the other is silent and the references answer.
         """
         if not self.is_member:
             return False
-        if self.may_act_alone() and not any(
-            self.detector.is_alive(name, self.now_ms) for name in self.roster if name != self.name
-        ):
+        if self.may_act_alone() and not self._hears_other():
             return True
         both_ways = sum(1 for p in self.detector.alive(self.now_ms) if p.hears_us and p.name in self.roster)
         return both_ways + 1 >= self.quorum

@@ -245,7 +245,8 @@ def never_back(faults: Faults) -> str:
     lost = sum(host.is_gone for host in hosts)
     host = faults.some_host()
     lost += faults.counts["disk-lost"]
-    if host is None or len(hosts) - lost - 1 < majority(len(hosts)) or not faults.mix.is_founded:
+    least = 1 if faults.mix.settings.survivor_claims else majority(len(hosts))
+    if host is None or len(hosts) - lost - 1 < least or not faults.mix.is_founded:
         return ""
     host.lose_power()
     host.is_gone = True

@@ -17,6 +17,7 @@ SERVICE_LINK = "service"
 LINKS = (*CLUSTER_LINKS, SERVICE_LINK)
 
 DRIFT = 0.002
+PAIR = 2
 
 WEIGHTS: dict[str, float] = {
     "partition": 6,
@@ -94,12 +95,15 @@ class Mix:
 
 
 def draw(seed: int, nodes: int | None = None) -> Mix:
-    """The mix of a seed; the same seed (and `nodes`) always draws the same."""
+    """The mix of a seed; the same seed (and `nodes`) always draws the same. Two nodes only on request."""
     random = Random(f"mix {seed}")
     count = nodes or random.choices((3, 4, 5, 6, 7), (50, 15, 25, 5, 5))[0]
     is_calm = random.random() < 0.08
     preset = random.choices(("standard", "fast", "patient"), (80, 12, 8))[0]
     settings = _settings(random, count, is_calm, _timing(random, preset))
+    if count == PAIR:
+        settings = _as_pair(Random(f"pair {seed}"), settings)
+        is_calm = is_calm and settings.survivor_claims
     slow = settings.timing.silence_ms / 200
     kinds = tuple(kind for kind in WEIGHTS if random.random() < 0.5) or ("kill",)
     if random.random() < THEMED:
@@ -121,6 +125,13 @@ def draw(seed: int, nodes: int | None = None) -> Mix:
         gap_ms=random.choice((20.0, 60.0, 150.0, 400.0)) * max(slow, 0.7),
         safety_ms=random.uniform(2500, 4500) * (max(slow, 1.0) ** 0.5),
     )
+
+
+def _as_pair(random: Random, settings: Settings) -> Settings:
+    """Two nodes: sometimes as strict as a majority of two is, mostly so that a survivor may go on alone."""
+    if random.random() < 0.3:
+        return settings
+    return replace(settings, survivor_claims=True, referenced_links=(SERVICE_LINK,))
 
 
 def _timing(random: Random, preset: str) -> Timing:

@@ -7,6 +7,7 @@ beat is lost is that of losing it on every link that still works, and only some 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import combinations
 from random import Random
 from typing import NamedTuple, Protocol
 
@@ -49,9 +50,18 @@ class _Path(NamedTuple):
 class Network:
     """Who reaches whom, and how soon. Hosts are numbered; links are bits of `ALL_LINKS`."""
 
-    def __init__(self, mix: Mix, ports: tuple[Port, ...], at: Schedule, random: Random) -> None:
+    def __init__(
+        self,
+        mix: Mix,
+        ports: tuple[Port, ...],
+        at: Schedule,
+        random: Random,
+        clock: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self._ports = ports
         self._at = at
+        self._clock = clock
+        self._served_since: dict[tuple[int, int], float | None] = {}
         self._draw = random.random
         self._cuts: list[Cut] = []
         self._carriers = [ALL_LINKS] * len(ports)
@@ -101,6 +111,10 @@ class Network:
         """Whether the service network carries from `source` to `target`."""
         return bool(self.links_between(source, target) & SERVICE_BIT)
 
+    def served_since(self, source: int, target: int) -> float | None:
+        """Since when the service network carries both ways between the two; None while it does not."""
+        return self._served_since.get((min(source, target), max(source, target)), 0.0)
+
     def send(self, source: int, beat: Beat, now: float) -> None:
         """Send one beat to everybody on every link."""
         draw, at, jitter_ms, odd = self._draw, self._at, self.jitter_ms, self.odd
@@ -136,6 +150,11 @@ class Network:
 
     def _find_paths(self) -> None:
         hosts = range(len(self._ports))
+        for pair in combinations(hosts, 2):
+            if not (self.serves(*pair) and self.serves(*reversed(pair))):
+                self._served_since[pair] = None
+            elif self._served_since.get(pair, 0.0) is None:
+                self._served_since[pair] = self._clock()
         self._paths = [
             [self._path(a, b) for b in hosts if b != a and self.links_between(a, b)] for a in hosts
         ]

@@ -54,6 +54,13 @@ def takeover_bound_ms(timing: Timing) -> int:
     return timing.silence_ms + TAKEOVER_SLACK_MS
 
 
+def reunion_bound_ms(timing: Timing) -> int:
+    """How long both of a pair may still answer once they reach each other again: until the lower epoch hears of the
+    higher, or, where it stands still, until its lease is over.
+    """
+    return 2 * timing.silence_ms
+
+
 class Recovery:
     """Looks at the cluster again and again after the last fault, until it has been well for a while.
 

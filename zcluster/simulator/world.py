@@ -19,10 +19,10 @@ from zcluster.simulator.checkers import Ownership, Violation
 from zcluster.simulator.faults import Faults
 from zcluster.simulator.host import CoreFactory, Host
 from zcluster.simulator.kernel import GateMisused, Kernel
-from zcluster.simulator.mix import Mix
+from zcluster.simulator.mix import PAIR, Mix
 from zcluster.simulator.neighbours import Neighbours
 from zcluster.simulator.network import Network
-from zcluster.simulator.recovery import LOOK_EVERY_MS, Recovery, takeover_bound_ms
+from zcluster.simulator.recovery import LOOK_EVERY_MS, Recovery, reunion_bound_ms, takeover_bound_ms
 from zcluster.simulator.story import Story
 
 CLUSTER_ID = "5111u1a7ed"
@@ -72,13 +72,14 @@ class World:
         self.group_names = tuple(group.name for group in mix.settings.groups)
         members = members or _members(mix)
         names = tuple(members)
-        self.ownership = Ownership(self.group_names, names)
+        is_lenient = len(names) == PAIR and mix.settings.survivor_claims
+        self.ownership = Ownership(self.group_names, names, self._may_both if is_lenient else None)
         draw = Random(f"world {mix.seed}")
         self.hosts = tuple(
             Host(self, index, name, Random(f"{name} {mix.seed}"), durable)
             for index, (name, durable) in enumerate(members.items())
         )
-        self.network = Network(mix, self.hosts, self.at, Random(f"network {mix.seed}"))
+        self.network = Network(mix, self.hosts, self.at, Random(f"network {mix.seed}"), lambda: self.now)
         self.neighbours = Neighbours(mix.settings, self.network, self.hosts, self.at, draw)
         self.faults = Faults(self, mix, Random(f"faults {mix.seed}"))
         self._random = draw
@@ -161,6 +162,11 @@ class World:
         """How many processes have started so far."""
         return sum(host.life for host in self.hosts)
 
+    def _may_both(self, host: int, other: int, now: float) -> bool:
+        """Whether two of a pair may answer for one group: they do not reach each other, or did not lately."""
+        since = self.network.served_since(host, other)
+        return since is None or (since > 0.0 and now - since < reunion_bound_ms(self.settings.timing))
+
     def _able(self) -> int:
         """How many nodes may hold a group by the newest document; 0 where its roster has lost its majority."""
         alive = [host for host in self.hosts if not host.is_gone]
@@ -168,9 +174,12 @@ class World:
         newest = max((d for d in documents if d is not None), key=lambda d: d.generation, default=None)
         roster = newest.roster if newest is not None else tuple(host.name for host in self.hosts)
         members = [host.name for host in alive if host.name in roster]
-        if len(members) < majority(len(roster)):
+        if len(members) < majority(len(roster)) and not self._goes_on_alone(roster):
             return 0
         return sum(name not in self.settings.never_master for name in members)
+
+    def _goes_on_alone(self, roster: tuple[str, ...]) -> bool:
+        return self.settings.survivor_claims and len(roster) == PAIR
 
     def _look(self, recovery: Recovery) -> None:
         if not recovery.look(self.now):
