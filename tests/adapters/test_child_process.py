@@ -28,8 +28,7 @@ def running(script: str) -> Iterator[tuple[ChildProcess, socket.socket]]:
     with here:
         yield child, here
         child.kill()
-        if select.select([child], [], [], LIMIT_S)[0]:
-            child.reap(LIMIT_S)
+        assert child.reap(LIMIT_S)
 
 
 def test_a_child_has_the_one_descriptor_and_no_other() -> None:

@@ -33,6 +33,7 @@ class ChildProcess:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self._descriptor = os.pidfd_open(process.pid)
+        self._ending = ""
 
     @property
     def pid(self) -> int:
@@ -48,15 +49,19 @@ class ChildProcess:
         self._process.kill()
 
     def reap(self, wait_s: float = 0.0) -> str:
-        """How it ended, in words, "" while it runs. Then nothing is left of it: ask no more."""
+        """How it ended, in words, "" while it runs. Then its descriptor is closed: watch it no more."""
+        if self._ending:
+            return self._ending
         try:
             status = self._process.wait(wait_s)
         except subprocess.TimeoutExpired:
             return ""
         os.close(self._descriptor)
-        return (
-            f"ended with status {status}" if status >= 0 else f"was ended by {signal.Signals(-status).name}"
+        was_killed = status < 0
+        self._ending = (
+            f"was ended by {signal.Signals(-status).name}" if was_killed else f"ended with status {status}"
         )
+        return self._ending
 
 
 def shed_capabilities() -> None:
