@@ -200,3 +200,22 @@ def test_any_order_hands_in_each_sequence_once_and_upwards(order: list[int]) -> 
             taken.append(event.beat.sequence)
     assert taken == sorted(set(taken))
     assert not taken or taken[-1] == max(order)
+
+
+def test_an_older_life_that_goes_on_speaking_is_counted(reader: BeatReader) -> None:
+    reader.read(numbered(1), "left", WALL_MS)
+    for sequence in range(1, 8):
+        for link in ("left", "right"):
+            assert reader.read(numbered(sequence, WALL_MS - 5), link, WALL_MS) is None
+    assert reader.take_older() == {"a": 7}
+    assert reader.take_older() == {}
+    assert reader.read(numbered(3, WALL_MS - 5), "left", WALL_MS) is None
+
+
+def test_old_datagrams_sent_again_do_not_count_twice(reader: BeatReader) -> None:
+    reader.read(numbered(1), "left", WALL_MS)
+    for _ in range(3):
+        reader.read(numbered(4, WALL_MS - 5), "left", WALL_MS)
+    assert reader.take_older() == {"a": 1}
+    reader.read(numbered(4, WALL_MS - 5), "left", WALL_MS)
+    assert reader.take_older() == {}

@@ -46,6 +46,15 @@ class _Seen:
 
 
 @dataclass(slots=True)
+class _Older:
+    """A life of a node before the one that counts, which goes on speaking: how often lately, and how far."""
+
+    incarnation: int
+    sequence: int
+    beats: int = 1
+
+
+@dataclass(slots=True)
 class _Heard:
     """The newest beats of one node, the newest last."""
 
@@ -66,6 +75,7 @@ class BeatReader:
         self._heard: dict[NodeName, _Heard] = {}
         # By the MAC at a datagram's end: hashing 16 bytes is cheaper than hashing all of them.
         self._seen: dict[bytes, _Seen] = {}
+        self._older: dict[NodeName, _Older] = {}
 
     def read(self, datagram: bytes, link: LinkName, wall_ms: int) -> BeatReceived | BeatRepeated | None:
         """The event of a datagram that came in on `link`, or None when it was dropped and counted.
@@ -89,6 +99,25 @@ class BeatReader:
         self._remember(beat, datagram)
         return BeatReceived(beat, link)
 
+    def take_older(self) -> dict[NodeName, int]:
+        """How many ever newer beats came since the last call from a life of a node older than the one that counts.
+
+        All of them were dropped. Old datagrams that somebody sends again look the same, but are soon at an end.
+        """
+        found = {node: older.beats for node, older in self._older.items() if older.beats}
+        self._older = {node: self._older[node] for node in found}
+        for older in self._older.values():
+            older.beats = 0
+        return found
+
+    def _note_older(self, beat: Fast) -> None:
+        older = self._older.get(beat.node)
+        if older is None or older.incarnation != beat.incarnation:
+            self._older[beat.node] = _Older(beat.incarnation, beat.sequence)
+        elif beat.sequence > older.sequence:
+            older.sequence = beat.sequence
+            older.beats += 1
+
     def _repeated(self, seen: _Seen, link: LinkName) -> BeatRepeated | None:
         heard = self._heard[seen.node]
         if not seen.copies_left:
@@ -108,8 +137,11 @@ class BeatReader:
         heard = self._heard.get(beat.node)
         if heard is None:
             return "crowded" if len(self._heard) >= MAX_NODES else ""
-        if beat.incarnation != heard.incarnation:
-            return "replayed" if beat.incarnation < heard.incarnation else ""
+        if beat.incarnation < heard.incarnation:
+            self._note_older(beat)
+            return "replayed"
+        if beat.incarnation > heard.incarnation:
+            return ""
         if beat.sequence > heard.sequence:
             return ""
         return "late" if beat.sequence > heard.sequence - LATE_BEATS else "replayed"
