@@ -32,6 +32,7 @@ from zcluster.config.identity import Identity, LocalAddress, identify
 from zcluster.control.actions import AnswerMove, Tell
 from zcluster.control.events import Event
 from zcluster.control.node import Node
+from zcluster.control.units import NodeName
 from zcluster.control.view import view
 from zcluster.recording.beginning import Birth
 from zcluster.recording.segments import SegmentWriter
@@ -49,6 +50,7 @@ from zcluster.supervisor.observing import (
     observed_settings,
     observed_teller,
 )
+from zcluster.supervisor.older_lives import OlderLives
 from zcluster.supervisor.perform import Doors, GroupPlace, Performer, ReferencePlace
 from zcluster.supervisor.places import (
     gated_interfaces,
@@ -275,7 +277,15 @@ class _Assembly:
         self.loop = Loop(
             core,
             self._performer,
-            (self._transport, self._discovery, self._performer, self._questions, signals, self._life),
+            (
+                self._transport,
+                self._discovery,
+                self._performer,
+                self._questions,
+                signals,
+                self._life,
+                OlderLives(self._reader.take_older, self._is_alive, self._chronicle.tell, now_ms),
+            ),
             monotonic_ms,
             Gathering(self._node, configuration.timing),
             self._tell_stall,
@@ -324,6 +334,9 @@ class _Assembly:
     def keeps_open(self) -> bool:
         """Whether this life ended for a planned restart."""
         return self._performer.keeps_open
+
+    def _is_alive(self, node: NodeName) -> bool:
+        return self._node.situation.detector.is_alive(node, monotonic_ms())
 
     # ---- words
 
