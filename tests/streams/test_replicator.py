@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from zcluster.streams.actions import Action, CopyCompleted, Publish, Replicated, Send
+from zcluster.streams.actions import Action, CopyCompleted, GroupAdopted, Publish, Replicated, Send
 from zcluster.streams.events import (
     GroupWon,
     MessageReceived,
@@ -16,7 +16,17 @@ from zcluster.streams.limits import MAX_RECORD_BYTES, StreamLimits
 from zcluster.streams.messages import Batch, Chunk, Digest, RepairRequest, SnapshotRequest
 from zcluster.streams.replicator import Replicator
 from zcluster.streams.tables import pack_share
-from zcluster.streams.units import BEGIN, END, LIMITS, REGISTRATIONS, StreamId, claim_key, record_key
+from zcluster.streams.units import (
+    BEGIN,
+    CALLS,
+    END,
+    LIMITS,
+    REGISTRATIONS,
+    STREAM_NAMES,
+    StreamId,
+    claim_key,
+    record_key,
+)
 
 LIMIT_MS = StreamLimits().orphan_share_ms
 THEIRS = StreamId("n2", 1, REGISTRATIONS)
@@ -185,3 +195,21 @@ def test_a_new_life_replaces_the_old_copy_only_once_it_is_complete() -> None:
     assert [(e.stream.incarnation, e.record[8:]) for e in one.tables[REGISTRATIONS].entries()] == [
         (2, b"new")
     ]
+
+
+def test_calls_are_taken_over_before_registrations_which_wait_for_the_next_turn() -> None:
+    one, two = node(), node("n2")
+    two.handle(GroupWon("g", 1), 0)
+    now_ms = exchange([one, two], StreamLimits().claim_wait_ms)
+    for name in STREAM_NAMES:
+        two.handle(RecordsChanged(name, ((record_key("g", b"a"), b"1"),)), now_ms)
+        two.handle(StreamLoaded(name), now_ms)
+    now_ms = exchange([one, two], now_ms)
+    one.handle(PeerFailed("n2"), now_ms)
+    taken = []
+    actions = one.handle(GroupWon("g", 2), now_ms)
+    for _ in STREAM_NAMES:
+        taken.append([(each.name, each.records) for each in actions if isinstance(each, GroupAdopted)])
+        assert one.deadline() <= now_ms
+        actions = one.handle(Tick(), now_ms)
+    assert taken == [[(CALLS, 1)], [(LIMITS, 1)], [(REGISTRATIONS, 1)]]

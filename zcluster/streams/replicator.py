@@ -27,8 +27,11 @@ from zcluster.streams.limits import StreamLimits
 from zcluster.streams.messages import Batch, Chunk, Digest, Forgotten, Message, RepairRequest, SnapshotRequest
 from zcluster.streams.reader import Copy
 from zcluster.streams.tables import Peers, Tables
-from zcluster.streams.units import STREAM_NAMES, GroupBytes, StreamId
+from zcluster.streams.units import CALLS, LIMITS, REGISTRATIONS, STREAM_NAMES, GroupBytes, StreamId
 from zcluster.streams.writer import Writer
+
+# In which order the streams of a group that was won are taken over.
+URGENCY = (CALLS, LIMITS, REGISTRATIONS)
 
 
 class Replicator:
@@ -88,6 +91,8 @@ class Replicator:
 
     def deadline(self) -> int:
         """When `Tick` is due at the latest."""
+        if self._is_moved:
+            return 0
         times = [self._digest_at_ms or 0, *self._settle_at_ms.values()]
         times += [at + self.limits.keep_superseded_ms for at in self._superseded_ms.values()]
         for name, tables in self.tables.items():
@@ -282,12 +287,15 @@ class Replicator:
                 self.counts["record of a group not ours"] += 1
 
     def _adopt(self, now_ms: int, actions: list[Action]) -> None:
-        for name, adoption in self._adoptions.items():
-            for group, counter, source, records in (
-                (each.group, each.counter, each.source, each.records) for each in adoption.advance(now_ms)
-            ):
-                text: GroupName = group.decode()
-                actions.append(GroupAdopted(name, text, counter, source, records))
+        """What is most urgent alone: a million registrations wait for the next turn, so that the calls do not."""
+        for name in URGENCY:
+            adopted = self._adoptions[name].advance(now_ms)
+            for each in adopted:
+                text: GroupName = each.group.decode()
+                actions.append(GroupAdopted(name, text, each.counter, each.source, each.records))
+            if adopted:
+                self._is_moved = True
+                return
 
     # -- time
 
