@@ -111,6 +111,29 @@ def check(file: Path, as_json: bool) -> None:
 
 
 @commands.command()
+@config_option
+@socket_option
+@click.option("--node", "node_name", default=None, help="This node's name, instead of the host's name.")
+@click.option(
+    "--stalls",
+    "stall_seconds",
+    type=click.IntRange(0, 3600),
+    default=0,
+    metavar="SECONDS",
+    help="Also measure for so long how this machine stands still, and which preset that allows.",
+)
+@json_option
+def doctor(config: Path, socket_path: Path, node_name: str | None, stall_seconds: int, as_json: bool) -> None:
+    """Look at this host and its switch, and say what mends each fault.
+
+    Exit status: 0 no error, 1 an error.
+    """
+    from zcluster.console.doctor import run as run_doctor
+
+    sys.exit(run_doctor(config, socket_path, node_name, stall_seconds, as_json))
+
+
+@commands.command()
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--force", is_flag=True, help="Replace a key that is already there.")
 def keygen(path: Path, force: bool) -> None:
