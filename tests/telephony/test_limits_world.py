@@ -1,0 +1,84 @@
+"""A limit of the whole cluster, held by switches that ask every 250 ms, while nodes and switches die."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.telephony.limits_world import STALE_MS, World
+
+NAME = "outbound_carrier1"
+SETTLED_MS = 1000 + STALE_MS
+
+Step = tuple[str, int, int]
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["start", "start", "ring", "burst", "end", "end", "kill", "crash", "revive", "wait"]),
+        st.integers(1, 3),
+        st.integers(0, 400),
+    ),
+    max_size=14,
+)
+
+
+def perform(world: World, step: Step, most: int) -> None:
+    what, number, amount = step
+    node = f"n{number}"
+    match what:
+        case "start" | "ring":
+            world.start(node, NAME, most, what == "start")
+        case "burst":
+            for count in range(amount % 20):
+                world.start(world.names[count % len(world.names)], NAME, most)
+        case "end":
+            world.end(node, amount)
+        case "kill":
+            world.kill(node)
+        case "crash":
+            world.crash(node)
+        case "revive":
+            world.revive(node)
+    watch(world, amount if what != "wait" else 8 * amount)
+
+
+def watch(world: World, for_ms: int) -> None:
+    """No switch may believe less than is true, except for calls that began a moment ago."""
+    for _ in range(for_ms // 50):
+        world.run(50)
+        if world.now - world.last_start_ms > SETTLED_MS:
+            truth = world.truth(NAME)
+            for node, seen in world.views(NAME).items():
+                is_new = world.now - world.opened_ms[node] < SETTLED_MS
+                assert seen >= truth or is_new, (world.now, node, seen, truth)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(0, 2**32), most=st.integers(1, 12), script=steps)
+def test_no_session_is_forgotten_and_every_sum_comes_right(seed: int, most: int, script: list[Step]) -> None:
+    world = World(seed, 3)
+    for step in script:
+        perform(world, step, most)
+    watch(world, 11_500)
+    truth = world.truth(NAME)
+    for node, seen in world.views(NAME).items():
+        assert seen == truth, node
+
+
+def test_a_limit_of_ten_holds_after_a_node_died_with_four() -> None:
+    world = World(7, 4)
+    for node, count in (("n1", 4), ("n2", 3), ("n3", 3)):
+        for _ in range(count):
+            assert world.start(node, NAME, 10)
+        world.run(500)
+    assert not any(world.start(node, NAME, 10) for node in world.names)
+    world.kill("n1")
+    for _ in range(300):
+        world.run(50)
+        assert not any(world.start(node, NAME, 10) for node in world.names)
+    assert world.truth(NAME) == 10
+    heir = world.hosts[world.owner["g1"]]
+    recovered = [call for call in heir.switch.calls if call.is_recovered]
+    assert len(recovered) == 4
+    heir.switch.calls.remove(recovered[0])
+    world.run(600)
+    assert [world.start(node, NAME, 10) for node in ("n2", "n3")] == [True, True] or world.truth(NAME) == 10
