@@ -15,7 +15,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Protocol
 
 from zcluster.adapters import realtime
@@ -37,6 +39,9 @@ from zcluster.control.view import view
 from zcluster.recording.beginning import Birth
 from zcluster.recording.segments import SegmentWriter
 from zcluster.supervisor.chronicle import Chronicle, wall_ms
+from zcluster.supervisor.data_child import DataChild
+from zcluster.supervisor.data_news import News
+from zcluster.supervisor.data_start import DataStarter, arguments, has_data_process
 from zcluster.supervisor.discovery import Discovery
 from zcluster.supervisor.gathering import Gathering
 from zcluster.supervisor.interfaces import Interfaces
@@ -100,12 +105,17 @@ class Ground:
 
 
 @contextmanager
-def assemble(configuration: Configuration, secret: bytes, node_name: str | None) -> Iterator[Running]:
-    """Everything up to the first turn; closed behind the last. Raises ZclusterError for what is refused."""
+def assemble(
+    configuration: Configuration, secret: bytes, node_name: str | None, file: Path | None = None
+) -> Iterator[Running]:
+    """Everything up to the first turn; closed behind the last. Raises ZclusterError for what is refused.
+
+    `file` is what the data process reads for itself; without it there is none.
+    """
     with ExitStack() as stack:
         ground = _ground(configuration, node_name, stack)
         keys = derive(observing(secret) if configuration.is_observing else secret)
-        yield _Assembly(configuration, ground, keys, stack)
+        yield _Assembly(configuration, ground, keys, stack, file)
 
 
 class Running(Protocol):
@@ -172,7 +182,12 @@ class _Assembly:
     """The parts of one node, wired. `loop` is ready to run."""
 
     def __init__(
-        self, configuration: Configuration, ground: Ground, keys: WireKeys, stack: ExitStack
+        self,
+        configuration: Configuration,
+        ground: Ground,
+        keys: WireKeys,
+        stack: ExitStack,
+        file: Path | None,
     ) -> None:
         self._configuration = configuration
         self._ground = ground
@@ -190,6 +205,7 @@ class _Assembly:
         stack.callback(self._journal.close)
         stack.callback(self._disk.stop)
         stack.callback(self._kernel.stop)
+        starter = self._data_starter(file, stack)
 
         self._reader = BeatReader((keys,), self._name, self._incarnation)
         self._bus = Bus(BusKeys(keys.server, keys.client, (keys.reader.public,)))
@@ -272,6 +288,10 @@ class _Assembly:
         )
         self._node = birth.node()
         core = self._listened(birth, stack)
+        self._data: DataChild | None = None
+        if starter is not None:
+            news = News(self._node, self._transport.places)
+            self._data = starter.child(news, lambda: self.loop, self._chronicle.tell, monotonic_ms)
         self._life = Life(ServiceManager(), self._one_line, lambda: signals.is_stopping)
         stack.callback(self._life.close)
         self.loop = Loop(
@@ -285,23 +305,33 @@ class _Assembly:
                 signals,
                 self._life,
                 OlderLives(self._reader.take_older, self._is_alive, self._chronicle.tell, now_ms),
+                *((self._data,) if self._data is not None else ()),
             ),
             monotonic_ms,
             Gathering(self._node, configuration.timing),
             self._tell_stall,
             configuration.timing.lease_ms // STALL_SHARE,
+            self._data.after_turn if self._data is not None else None,
         )
         stack.callback(self.loop.close)
         self.loop.watch(signals.fileno(), signals.receive)
         self.loop.watch(self._disk.fileno(), self._disk.receive)
         self.loop.watch(self._kernel.fileno(), self._kernel.receive)
         self.loop.watch(self._names.fileno(), self._names.receive)
+        if starter is not None:
+            starter.watch(self.loop)
         self.loop.watch(self._control.fileno(), self._questions.receive)
         self.loop.watch(ground.links.fileno(), self._receive_links)
         self.loop.watch(ground.neighbours.fileno(), self._receive_sightings)
         self._notices += succession.notices
         self._tell_start(succession.damage)
         self._transport.attach(self.loop, monotonic_ms(), self._chronicle.hear)
+
+    def _data_starter(self, file: Path | None, stack: ExitStack) -> DataStarter | None:
+        """Where the data process comes from, on a node that has one."""
+        if file is None or not has_data_process(self._configuration, self._settings, self._name):
+            return None
+        return DataStarter(partial(arguments, self._configuration, file, self._name), SIDE_PRIORITY, stack)
 
     def _listened(self, birth: Birth, stack: ExitStack) -> Node | Recorder:
         """The core as the loop sees it: with an ear, where the file wants a recording."""
@@ -399,6 +429,7 @@ class _Assembly:
                 *self._discovery.problems(),
             ),
             counters=self._counters(),
+            data=self._data.facts() if self._data is not None else None,
         )
         return status_of(view(self._node, now_ms), around, self._chronicle.story)
 
@@ -425,6 +456,8 @@ class _Assembly:
             ("", self._performer.counts),
             ("", self._chronicle.counts),
             ("recording_", self._recorded),
+            ("data_child_", self._data.counts if self._data is not None else {}),
+            ("data_", self._data.figures if self._data is not None else {}),
         ):
             found.update((prefix + word, count) for word, count in sorted(counts.items()))
         return found

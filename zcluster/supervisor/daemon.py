@@ -41,7 +41,7 @@ def run(
     secret = load_service_key(configuration.key_file)
     lock = take_lock(configuration.run_dir)
     try:
-        with assemble(configuration, secret, node_name) as running:
+        with assemble(configuration, secret, node_name, config.absolute()) as running:
             running.loop.run()
             ending = EXIT_RESTART if running.keeps_open else EXIT_WELL
     except ZclusterError:

@@ -28,6 +28,7 @@ LARGEST_INBOX_EVENTS = 4096
 LONGEST_WAIT_MS = 1000
 
 Stalled = Callable[[int, int], None]
+AfterTurn = Callable[[bool], None]
 Intake = Callable[[], Sequence[Event]]
 
 
@@ -92,7 +93,8 @@ def monotonic_ms() -> int:
 class Loop:
     """Drives `core` with what the watched descriptors bring, until `hands.is_over`.
 
-    Without a `pace` nothing is gathered. `stalled(overslept_ms, busy_ms)` is told of a turn that began `stall_ms`
+    Without a `pace` nothing is gathered. `after_turn(has_ticked)` is called at the end of each turn;
+    `stalled(overslept_ms, busy_ms)` is told of a turn that began `stall_ms`
     too late or took that long.
     """
 
@@ -105,6 +107,7 @@ class Loop:
         pace: Pace | None = None,
         stalled: Stalled | None = None,
         stall_ms: int = 50,
+        after_turn: AfterTurn | None = None,
     ) -> None:
         self._core = core
         self._hands = hands
@@ -113,6 +116,7 @@ class Loop:
         self._pace = pace
         self._stalled = stalled
         self._stall_ms = stall_ms
+        self._after_turn = after_turn
         self._chores_ms = 0
         self._poll = select.epoll()
         self._intakes: dict[int, Intake] = {}
@@ -153,10 +157,13 @@ class Loop:
         self._run_chores()
         now_ms = self._clock()
         late_ms = now_ms - self._core.deadline()
-        if late_ms >= 0 and may_tick and not self._hands.is_over:
+        has_ticked = late_ms >= 0 and may_tick and not self._hands.is_over
+        if has_ticked:
             self.figures.ticks += 1
             self.figures.worst_tick_late_ms = max(self.figures.worst_tick_late_ms, late_ms)
             self._take(Tick(), now_ms)
+        if self._after_turn is not None:
+            self._after_turn(has_ticked)
         self._count_turn(time.perf_counter_ns() - began_ns, max(overslept_ms, 0))
 
     def _sleep(self, most_ms: int, due_ms: int) -> bool:

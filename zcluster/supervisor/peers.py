@@ -127,6 +127,10 @@ class Peers:
         """Every known address on that link."""
         return [way.address for way in self._ways.get(link, {}).values()]
 
+    def places(self, node: NodeName) -> tuple[tuple[LinkName, str], ...]:
+        """Every link that `node` was heard on, and its address there; the links in the order they were learned."""
+        return tuple((link, ways[node].address) for link, ways in self._ways.items() if node in ways)
+
     def forget_silent(self, now_ms: int) -> list[tuple[LinkName, str]]:
         """Drop the ways on which nothing came for ten minutes; the (link, address) pairs dropped."""
         dropped = []

@@ -18,6 +18,9 @@
                         generation, version, links[]: name, is_heard, heard_ms, loss_per_mille
     links[]             of this host: name, is_up, interface, address, is_service
     slaves[]            names in their order
+    switch              null where no data process belongs, else is_known (it was seen since the data process
+                        started), problems[] (texts), pid of the data process (null while there is none), restarts
+    copies              null likewise, else is_ready (enough to take over), reason, nodes[]: name, percent
     warnings[]          level ("notice": worth knowing, nothing is wrong; "warning", "alarm"), text
     counters            numbers of the loop, the wire and the queues; for tools, may gain keys
 
@@ -31,6 +34,7 @@ from dataclasses import dataclass
 
 from zcluster.adapters.journal import Record
 from zcluster.control.view import GroupView, PeerView, View
+from zcluster.supervisor.data_words import DataFacts
 from zcluster.supervisor.story import Story
 
 SCHEMA = "zcluster.status/1"
@@ -62,6 +66,7 @@ class Surroundings:
     notices: tuple[str, ...]
     warnings: tuple[str, ...]
     counters: Mapping[str, int]
+    data: DataFacts | None = None
 
 
 def status_of(view: View, around: Surroundings, story: Story) -> dict[str, object]:
@@ -103,8 +108,32 @@ def status_of(view: View, around: Surroundings, story: Story) -> dict[str, objec
             for link in around.links
         ],
         "slaves": list(view.slaves),
+        "switch": _switch(around.data),
+        "copies": _copies(around.data),
         "warnings": _warnings(view, around, story.alarms(around.wall_ms - ALARM_SHOWN_MS)),
         "counters": dict(around.counters),
+    }
+
+
+def _switch(data: DataFacts | None) -> dict[str, object] | None:
+    if data is None:
+        return None
+    return {
+        "is_known": data.is_settled,
+        "problems": [f"{subject}: {problem}" for subject, problem in data.problems.items()],
+        "pid": data.pid,
+        "restarts": data.restarts,
+    }
+
+
+def _copies(data: DataFacts | None) -> dict[str, object] | None:
+    if data is None:
+        return None
+    found = data.completeness
+    return {
+        "is_ready": found is not None and found.is_ready,
+        "reason": found.reason if found is not None else "",
+        "nodes": [{"name": node, "percent": percent} for node, percent in found.percents] if found else [],
     }
 
 

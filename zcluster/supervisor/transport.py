@@ -115,6 +115,11 @@ class Transport:
         found = {name: line.problem for name, line in self._lines.items() if line.problem}
         return {**found, "all links": self._unsendable} if self._unsendable else found
 
+    def places(self, node: NodeName) -> tuple[tuple[LinkName, str], ...]:
+        """Each link that `node` was heard on by datagrams, in the order of the file, and its address there."""
+        known = dict(self._peers.places(node))
+        return tuple((link, known[link]) for link in self._lines if link in known)
+
     # ---- out
 
     def send(self, beat: Beat, now_ms: int) -> None:
