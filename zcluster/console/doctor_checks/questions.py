@@ -78,7 +78,7 @@ def _asked(client: EslClient, questions: Mapping[str, Command], limit_ms: int) -
             _take(notice, keys, answers)
         is_done = bool(keys) and len(answers.texts) == len(keys)
         due_ms = min(until_ms, client.deadline() or until_ms)
-        if not is_done:
+        if not is_done and not answers.problem:
             select.select([client], [], [], max(due_ms - monotonic_ms(), 1) / 1000)
     return answers
 
