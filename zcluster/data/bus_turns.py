@@ -1,0 +1,53 @@
+"""The streams' bus as bulk work of the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from zcluster.adapters.stream_bus import PeerAddress, StreamBus
+from zcluster.data.heart import Heart
+from zcluster.data.loop import monotonic_ms
+from zcluster.streams.events import PathChanged
+from zcluster.wire.local_link import PeerPlace
+
+PIECE_MESSAGES = 8
+
+
+class BusTurns:
+    """Hands what comes to the cores, a few messages at a time."""
+
+    def __init__(self, bus: StreamBus, heart: Callable[[], Heart]) -> None:
+        self._bus = bus
+        self._heart = heart
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something waits."""
+        return self._bus.has_more
+
+    def filenos(self) -> tuple[int, ...]:
+        """What to wait on."""
+        return (self._bus.fileno(),)
+
+    def deadline(self) -> int | None:
+        """When the bus has something to do by itself."""
+        return self._bus.deadline()
+
+    def piece(self, now_ms: int) -> bool:
+        """Some messages, and what is due on the bus."""
+        received = self._bus.receive(PIECE_MESSAGES, now_ms)
+        heart = self._heart()
+        for each in received:
+            heart.take_body(each.sender, each.body)
+        if not received and now_ms >= self._bus.deadline():
+            self._moved(self._bus.run(now_ms))
+        return bool(received) or self._bus.has_more
+
+    def set_peers(self, places: tuple[PeerPlace, ...]) -> None:
+        """These live, and are there."""
+        peers = tuple(PeerAddress(node, incarnation, dict(at)) for node, incarnation, at in places)
+        self._moved(self._bus.set_peers(peers, monotonic_ms()))
+
+    def _moved(self, nodes: list[str]) -> None:
+        for node in nodes:
+            self._heart().take_peer(PathChanged(node))

@@ -1,0 +1,68 @@
+"""The switch, and the table that it writes calls down in, as work of the loop."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from zcluster.adapters.core_db import CoreDb, CoreDbEvent
+from zcluster.data.heart import Heart
+from zcluster.data.switch import Switch
+
+
+class SwitchTurns:
+    """Hands what the switch says to the cores."""
+
+    def __init__(self, switch: Switch, heart: Heart) -> None:
+        self._switch = switch
+        self._heart = heart
+
+    def filenos(self) -> tuple[int, ...]:
+        """What to wait on."""
+        return self._switch.filenos()
+
+    def deadline(self) -> int | None:
+        """When the switch has something to do by itself."""
+        return self._switch.deadline()
+
+    def turn(self, now_ms: int) -> None:
+        """What came."""
+        for event in self._switch.receive(now_ms):
+            self._heart.take(event)
+
+
+class CoreDbTurns:
+    """Hands what the switch wrote down to the cores, one batch of rows at a time: reading a call takes a while."""
+
+    def __init__(self, core_db: CoreDb, heart: Heart, tell: Callable[[str, str, str], None]) -> None:
+        self._core_db = core_db
+        self._heart = heart
+        self._tell = tell
+        self._told = ""
+        self._waiting: deque[CoreDbEvent] = deque()
+
+    @property
+    def has_more(self) -> bool:
+        """Whether a batch waits."""
+        return bool(self._waiting)
+
+    def filenos(self) -> tuple[int, ...]:
+        """What to wait on."""
+        return (self._core_db.fileno(),)
+
+    def deadline(self) -> int | None:
+        """Its thread wakes us."""
+        return None
+
+    def piece(self, _now_ms: int) -> bool:
+        """A batch that came, and why nothing can."""
+        if not self._waiting:
+            self._waiting.extend(self._core_db.receive())
+        if self._waiting:
+            self._heart.take(self._waiting.popleft())
+        problem = self._core_db.problem
+        if problem != self._told:
+            self._told = problem
+            if problem:
+                self._tell("warning", "core-database", f"calls cannot be followed: {problem}")
+        return bool(self._waiting)
