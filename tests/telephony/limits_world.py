@@ -71,6 +71,8 @@ class Switch:
     phase_ms: int
     calls: list[Call] = field(default_factory=list)
     remote: dict[str, tuple[int, int]] = field(default_factory=dict)
+    # Calls tried in a rate's window, and when that began.
+    tried: dict[str, tuple[int, int]] = field(default_factory=dict)
     is_linked: bool = True
 
     def usage(self, name: str) -> int:
@@ -84,8 +86,13 @@ class Switch:
         return self.sees(name) + 1 <= most
 
     def dump(self) -> str:
-        names = sorted({call.name for call in self.calls if not call.is_recovered})
-        return "".join(f"L/{name}/{self.usage(name)}/0/0/0\n" for name in names) or "-ERR no reply\n"
+        names = sorted({call.name for call in self.calls if not call.is_recovered} | self.tried.keys())
+        lines = []
+        for name in names:
+            rate, since_ms = self.tried.get(name, (0, 0))
+            window = f"{rate}/1/{since_ms // 1000}" if rate else "0/0/0"
+            lines.append(f"L/{name}/{self.usage(name)}/{window}\n")
+        return "".join(lines) or "-ERR no reply\n"
 
     def hear(self, text: str, wall_s: int) -> None:
         """An answer of its remote."""
@@ -178,7 +185,7 @@ class World:
         self.worst[name] = max(self.worst.get(name, 0), truth - most)
         others = sum(
             at_ms > self.now - STALE_MS and where != node and what == name
-            for at_ms, where, what in self.starts[-200:]
+            for at_ms, where, what in self.starts[-2000:]
         )
         assert truth <= most + others, (self.now, node, truth, others)
         realm, _, key = name.partition("_")
@@ -186,6 +193,15 @@ class World:
         headers |= {"realm": realm, "key": key, "usage": str(host.switch.usage(name)), "rate": "0"}
         self._later(EVENT_MS, node, (host.switch.life, SwitchEvent(headers)))
         return True
+
+    def tried(self, node: str, name: str, count: int) -> None:
+        """So many calls try a rate in this second; one of them begins and ends at once."""
+        host = self.hosts[node]
+        host.switch.tried[name] = (count, WALL_MS + self.now)
+        realm, _, key = name.partition("_")
+        headers = {"Event-Name": "CUSTOM", "Event-Subclass": "limit::usage", "backend": "hash"}
+        headers |= {"realm": realm, "key": key, "usage": "1", "rate": str(count)}
+        self._later(EVENT_MS, node, (host.switch.life, SwitchEvent(headers)))
 
     def end(self, node: str, which: int) -> None:
         calls = self.hosts[node].switch.calls
@@ -202,7 +218,7 @@ class World:
         for each in self.hosts.values():
             if each.is_alive:
                 self._later(DETECTION_MS + self.random.randrange(60), each.name, PeerFailed(node))
-        self._succeed(host, DETECTION_MS + 20)
+        self._succeed(host, DETECTION_MS + self.random.choice((20, 20, 3000)))
 
     def crash(self, node: str) -> None:
         """The switch alone dies, and comes back later."""

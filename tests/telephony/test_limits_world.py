@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +14,7 @@ SETTLED_MS = 1000 + STALE_MS
 Step = tuple[str, int, int]
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["start", "start", "ring", "burst", "end", "end", "kill", "crash", "revive", "wait"]),
+        st.sampled_from(["start", "ring", "burst", "end", "kill", "crash", "revive", "wait", "wait"]),
         st.integers(1, 3),
         st.integers(0, 400),
     ),
@@ -38,7 +39,7 @@ def perform(world: World, step: Step, most: int) -> None:
             world.crash(node)
         case "revive":
             world.revive(node)
-    watch(world, amount if what != "wait" else 8 * amount)
+    watch(world, amount if what != "wait" else SETTLED_MS + amount)
 
 
 def watch(world: World, for_ms: int) -> None:
@@ -62,6 +63,33 @@ def test_no_session_is_forgotten_and_every_sum_comes_right(seed: int, most: int,
     truth = world.truth(NAME)
     for node, seen in world.views(NAME).items():
         assert seen == truth, node
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("fault", ["kill", "crash"])
+def test_no_moment_counts_a_recovered_call_nowhere(fault: str, seed: int) -> None:
+    world = World(seed, 3, slow_ms=150)
+    for _ in range(4):
+        assert world.start("n1", NAME, 10)
+    watch(world, SETTLED_MS + 500)
+    perform(world, (fault, 1, 0), 10)
+    watch(world, 5000)
+    assert world.truth(NAME) == 4
+    assert set(world.views(NAME).values()) == {4}
+
+
+@pytest.mark.parametrize("fault", ["kill", "crash"])
+def test_what_nobody_recovers_stops_counting(fault: str) -> None:
+    world = World(3, 3)
+    for _ in range(4):
+        assert world.start("n1", NAME, 10, is_bridged=False)
+    world.run(1000)
+    perform(world, (fault, 1, 0), 10)
+    world.run(9000)
+    assert set(world.views(NAME).values()) == {4}
+    world.run(2000)
+    assert world.truth(NAME) == 0
+    assert set(world.views(NAME).values()) == {0}
 
 
 def test_a_limit_of_ten_holds_after_a_node_died_with_four() -> None:
