@@ -17,6 +17,7 @@ from zcluster.lab.faults import (
 )
 from zcluster.lab.network_faults import FlushRules, NoMulticast, ProxyArp
 from zcluster.lab.roster_faults import AddNode, RemoveNode, TwoNodes
+from zcluster.lab.switch_faults import KillSwitch, StallSwitch
 
 FAULTS: dict[str, type[Fault]] = {
     fault.name: fault
@@ -37,5 +38,7 @@ FAULTS: dict[str, type[Fault]] = {
         TwoNodes,
         AddNode,
         RemoveNode,
+        KillSwitch,
+        StallSwitch,
     )
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -27,7 +27,13 @@ FAULT_NAMES = (
     "two-nodes",
     "add-node",
     "remove-node",
+    "kill-switch",
+    "stall-switch",
 )
+SWITCH_FAULTS = ("kill-switch", "stall-switch")
+SWITCHES = ("none", "fake")
+MOST_CALLS = 1000
+_Value = TypeVar("_Value", int, str)
 PRESETS = ("standard", "fast", "patient")
 
 _preset = click.option(
@@ -36,6 +42,13 @@ _preset = click.option(
     default="standard",
     show_default=True,
     help="The cluster's timing.",
+)
+_switch = click.option(
+    "--switch",
+    type=click.Choice(SWITCHES),
+    default="none",
+    show_default=True,
+    help="What stands beside each daemon: `fake` imitates a FreeSWITCH.",
 )
 _keep = click.option("--keep", is_flag=True, help="Keep the directory with the logs and say where it is.")
 
@@ -73,14 +86,15 @@ def demo(preset: str, keep: bool, plain: bool) -> None:
 @lab.command()
 @_size(5, 3)
 @_preset
+@_switch
 @_keep
-def up(nodes: int, groups: int, preset: str, keep: bool) -> None:
+def up(nodes: int, groups: int, preset: str, switch: str, keep: bool) -> None:
     """Build a laboratory that stays until Ctrl-C, to be played with from other terminals."""
-    from zcluster.lab.plan import make_plan
+    from zcluster.lab.plan import SwitchKind, make_plan
     from zcluster.lab.playground import up_work
     from zcluster.lab.world import run_in_world
 
-    plan = make_plan(nodes, groups, preset)
+    plan = make_plan(nodes, groups, preset, SwitchKind(switch))
     sys.exit(run_in_world(lambda where: up_work(plan, where), keep=keep))
 
 
@@ -118,6 +132,14 @@ def shell(node: str, command: tuple[str, ...]) -> None:
 @click.option("--fault", "fault_name", type=click.Choice(FAULT_NAMES), required=True)
 @click.option("--trials", type=click.IntRange(1, 1000), default=3, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True, help="Repeats the choices that chance makes.")
+@_switch
+@click.option(
+    "--calls",
+    type=click.IntRange(0, MOST_CALLS),
+    default=0,
+    show_default=True,
+    help="Calls that stand when the fault comes (with sipp; they need a switch, and get the fake one).",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a trial.")
 @_keep
 @click.pass_context
@@ -129,6 +151,8 @@ def trial(
     fault_name: str,
     trials: int,
     seed: int,
+    switch: str,
+    calls: int,
     as_json: bool,
     keep: bool,
 ) -> None:
@@ -136,22 +160,28 @@ def trial(
 
     Exit status 1 if a trial could not be judged or an address was answered by two hosts at once.
     """
-    from zcluster.lab.plan import make_plan
+    from zcluster.lab.plan import SwitchKind, make_plan
     from zcluster.lab.trial import trial_work
     from zcluster.lab.world import run_in_world
 
     if fault_name == "two-nodes":
         nodes, groups = _unless_given(context, nodes=2, groups=1)
-    plan = make_plan(nodes, groups, preset)
+    if calls or fault_name in SWITCH_FAULTS:
+        (switch,) = _unless_given(context, switch="fake")
+        if switch == "none":
+            raise click.UsageError("calls, and the faults of a switch, need one: --switch fake")
+    plan = make_plan(nodes, groups, preset, SwitchKind(switch))
     sys.exit(
-        run_in_world(lambda where: trial_work(plan, fault_name, trials, seed, as_json, where), keep=keep)
+        run_in_world(
+            lambda where: trial_work(plan, fault_name, trials, seed, as_json, where, calls), keep=keep
+        )
     )
 
 
-def _unless_given(context: click.Context, **defaults: int) -> list[int]:
+def _unless_given(context: click.Context, **defaults: _Value) -> list[_Value]:
     """Values of options: these, for those that the caller left out."""
     default = click.core.ParameterSource.DEFAULT
     return [
-        value if context.get_parameter_source(name) is default else int(context.params[name])
+        value if context.get_parameter_source(name) is default else type(value)(context.params[name])
         for name, value in defaults.items()
     ]

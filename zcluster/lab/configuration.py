@@ -9,13 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from zcluster.lab.host import RUN_DIRECTORY, STATE_DIRECTORY
-from zcluster.lab.plan import LENGTH_V4, LENGTH_V6, NETWORK_PREFIX, GroupPlan, Network, Plan
+from zcluster.lab.plan import LENGTH_V4, LENGTH_V6, NETWORK_PREFIX, GroupPlan, Network, Plan, SwitchKind
+from zcluster.lab.switches import switch_section
 
 _LINK_NAME = {Network.RING1: "ring1", Network.RING2: "ring2", Network.SERVICE: "service"}
 
 
-def cluster_file(plan: Plan, key_file: Path) -> str:
-    """The TOML text; see conf/example.toml for what each key means."""
+def cluster_file(plan: Plan, key_file: Path, password_file: Path | None = None) -> str:
+    """The TOML text; see conf/example.toml for what each key means. `password_file`: of the switch, if any."""
     lets_hold_several = plan.lets_hold_several
     if lets_hold_several is None:
         lets_hold_several = len(plan.groups) > plan.majority
@@ -35,8 +36,12 @@ recording = "{"on" if plan.is_recording else "off"}"
     links = [_link(network) for network in Network]
     if _is_pair(plan):  # what a survivor knows its own cable by: the client answers as a router would
         links[-1] += f'reference = ["{plan.client.address(Network.SERVICE)}"]\n'
-    groups = [_group(group, 100 * (len(plan.groups) - number)) for number, group in enumerate(plan.groups)]
-    return "\n".join([head, *links, *groups])
+    groups = [
+        _group(group, 100 * (len(plan.groups) - number), plan.switch)
+        for number, group in enumerate(plan.groups)
+    ]
+    switch = [switch_section(password_file)] if password_file else []
+    return "\n".join([head, *links, *groups, *switch])
 
 
 def _is_pair(plan: Plan) -> bool:
@@ -54,14 +59,15 @@ multicast = "239.77.{third}.1"
 """
 
 
-def _group(group: GroupPlan, priority: int) -> str:
+def _group(group: GroupPlan, priority: int, switch: SwitchKind) -> str:
+    profiles = "" if switch is SwitchKind.NONE else f'profiles = ["{group.profile}"]\n'
     return f"""\
 [[group]]
 name = "{group.name}"
 addresses = ["{group.address_v4}/{LENGTH_V4}", "{group.address_v6}/{LENGTH_V6}"]
 interface = "{_network(Network.SERVICE)}"
 priority = {priority}
-"""
+{profiles}"""
 
 
 def _network(network: Network) -> str:

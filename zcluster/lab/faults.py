@@ -37,6 +37,8 @@ class Fault(ABC):
     way: str = ""  # which of several ways chance has chosen
     # Whether the holder gives the group away because it feels ill: that it does a limited number of times.
     is_health_move: ClassVar[bool] = False
+    # Whether it strikes a switch, so that there must be one.
+    needs_switch: ClassVar[bool] = False
 
     def __init__(self, lab: Laboratory, group: str, holder: str, chance: Random) -> None:
         self.lab = lab

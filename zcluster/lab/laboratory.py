@@ -25,7 +25,10 @@ from zcluster.lab.configuration import cluster_file
 from zcluster.lab.host import Host, Program, Storage
 from zcluster.lab.network import Switchboard
 from zcluster.lab.observer import Observer
-from zcluster.lab.plan import HostPlan, Network, Plan
+from zcluster.lab.plan import HostPlan, Network, Plan, SwitchKind
+from zcluster.lab.sip_capture import SipCapture
+from zcluster.lab.switches import SWITCH, fake_switch_command, write_password
+from zcluster.lab.telephones import Telephones
 from zcluster.lab.world import RUN
 
 DAEMON = "daemon"
@@ -57,21 +60,28 @@ class Laboratory:
         self.probes = ProbeRecord(plan.floating)
         self._daemon = daemon or [*_DAEMON, "--config", str(self.config_file)]
         self._without_power: set[str] = set()
+        self.sip: SipCapture | None = None
 
     def build(self) -> None:
         """Lay the networks, power on every host, start every daemon and the client. Raises LabError."""
         key_file = self.directory / "cluster.key"
         write_key(key_file)
-        self.config_file.write_text(cluster_file(self.plan, key_file))
+        has_switch = self.plan.switch is not SwitchKind.NONE
+        password_file = write_password(self.directory) if has_switch else None
+        self.config_file.write_text(cluster_file(self.plan, key_file, password_file))
         self.switchboard.build_bridges()
         client = self._make_host(self.plan.client)
         client.fork("client", lambda: probe_forever(self.probes))
+        if has_switch:
+            self.sip = self._listen_to_telephones()
         for node in self.plan.nodes:
             self.power_on(node.name)
 
     def close(self) -> None:
         """Let go of everything that is open; the processes end with the world."""
         self.observer.close()
+        if self.sip is not None:
+            self.sip.close()
         self.switchboard.close()
 
     # Hosts
@@ -86,9 +96,11 @@ class Laboratory:
         ]
 
     def power_on(self, node: str) -> None:
-        """Give a host power: a new kernel state, its disk as it was, and the daemon."""
+        """Give a host power: a new kernel state, its disk as it was, the switch if there is one, and the daemon."""
         self._make_host(self._plan_of(node))
         self.observer.listen(node)
+        if self.plan.switch is not SwitchKind.NONE:
+            self.start_switch(node)
         self.start_daemon(node)
 
     def cut_off(self, node: str) -> None:
@@ -116,9 +128,25 @@ class Laboratory:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         return self.hosts[node].start(DAEMON, self._daemon, log, environment)
 
+    def start_switch(self, node: str) -> Program:
+        """Start the switch on a host, as its service manager would."""
+        (self._storage(node).state / SWITCH).mkdir(exist_ok=True)
+        command = fake_switch_command(self.plan, node, self.directory)
+        return self.hosts[node].start(SWITCH, command, self.directory / f"{node}.{SWITCH}.log", os.environ)
+
     def daemon_of(self, node: str) -> Program:
         """The newest daemon of a host."""
-        return next(program for program in reversed(self.hosts[node].programs) if program.name == DAEMON)
+        return self._newest(node, DAEMON)
+
+    def switch_of(self, node: str) -> Program:
+        """The newest switch of a host."""
+        return self._newest(node, SWITCH)
+
+    def telephones(self, calls: int) -> Telephones:
+        """Callers and a carrier in the client's host, for that many calls. Raises LabError without sipp."""
+        client = self.plan.client
+        directory = self.directory / "telephones"
+        return Telephones(self.hosts[client.name], directory, client.address(Network.SERVICE), calls)
 
     def log_of(self, node: str) -> Path:
         """Where the daemon of that node writes."""
@@ -162,12 +190,18 @@ class Laboratory:
 
     # Waiting
 
+    def collect(self) -> None:
+        """Read what the ears have heard."""
+        self.observer.collect()
+        if self.sip is not None:
+            self.sip.collect()
+
     def wait(self, seconds: float) -> None:
         """Let time pass; the observer's rings are read meanwhile."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             time.sleep(min(left, _ASK_EVERY_S))
-            self.observer.collect()
+            self.collect()
 
     def wait_for(
         self, condition: Callable[[], bool], limit_s: float, what: str, every_s: float = LOOK_EVERY_S
@@ -182,7 +216,7 @@ class Laboratory:
         """Whether `condition` comes to hold within the limit."""
         until = time.monotonic() + limit_s
         while True:
-            self.observer.collect()
+            self.collect()
             if condition():
                 return True
             if time.monotonic() > until:
@@ -196,7 +230,7 @@ class Laboratory:
         """
         until = time.monotonic() + limit_s
         while True:
-            self.observer.collect()
+            self.collect()
             statuses = self.statuses()
             wrong = self.complaints(statuses)
             if not wrong:
@@ -238,6 +272,16 @@ class Laboratory:
                 lines = self.log_of(node.name).read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
                 parts.append("\n".join([f"-- {node.name}", *lines]))
         return "\n".join(parts)
+
+    def _newest(self, node: str, name: str) -> Program:
+        return next(program for program in reversed(self.hosts[node].programs) if program.name == name)
+
+    def _listen_to_telephones(self) -> SipCapture:
+        port = Network.SERVICE.port(self.plan.client.name)
+        try:
+            return SipCapture(port, [group.address_v4 for group in self.plan.groups])
+        except OSError as error:
+            raise LabError(f"cannot listen on the port of the telephones: {error}") from error
 
     def _make_host(self, plan: HostPlan) -> Host:
         host = Host(plan, self._storage(plan.name))

@@ -43,6 +43,13 @@ LENGTH_V4 = 24
 LENGTH_V6 = 64
 
 
+class SwitchKind(StrEnum):
+    """What stands beside the daemons: nothing, or the laboratory's own fake."""
+
+    NONE = "none"
+    FAKE = "fake"
+
+
 @dataclass(frozen=True, slots=True)
 class HostPlan:
     """One host: its name and the last number of each of its addresses."""
@@ -73,6 +80,11 @@ class GroupPlan:
         """Both floating addresses, IPv4 first."""
         return (self.address_v4, self.address_v6)
 
+    @property
+    def profile(self) -> str:
+        """The SIP profile on its IPv4 address, of the same name on every node."""
+        return self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -87,6 +99,7 @@ class Plan:
     is_recording: bool = False
     lets_hold_several: bool | None = None
     forget_after_s: int = 600
+    switch: SwitchKind = SwitchKind.NONE
 
     @property
     def hosts(self) -> tuple[HostPlan, ...]:
@@ -111,7 +124,7 @@ class Plan:
         raise KeyError(name)
 
 
-def make_plan(nodes: int, groups: int, preset: str) -> Plan:
+def make_plan(nodes: int, groups: int, preset: str, switch: SwitchKind = SwitchKind.NONE) -> Plan:
     """The laboratory of `nodes` nodes (1 to MOST_NODES) and `groups` groups (1 to MOST_GROUPS)."""
     assert 1 <= nodes <= MOST_NODES, f"1 to {MOST_NODES} nodes"
     assert 1 <= groups <= MOST_GROUPS, f"1 to {MOST_GROUPS} groups"
@@ -120,6 +133,7 @@ def make_plan(nodes: int, groups: int, preset: str) -> Plan:
         client=HostPlan(CLIENT, _CLIENT_NUMBER),
         groups=tuple(_group(number) for number in range(1, groups + 1)),
         preset=preset,
+        switch=switch,
     )
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from zcluster.lab.plan import Plan
+from zcluster.lab.telephones import CallCount
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One trial's line. `outage_ms` is None if nothing moved and nothing was missed."""
+    """One trial's line. `outage_ms` is None if nothing moved and nothing was missed; `calls` if none were placed."""
 
     fault: str
     preset: str
@@ -25,6 +26,7 @@ class Result:
     outage_ms: float | None
     answered_twice: bool
     epoch: int
+    calls: CallCount | None = None
 
     def line(self) -> str:
         """As JSON, with the names that readers know."""
@@ -38,6 +40,7 @@ class Result:
                 "outage_ms": self.outage_ms,
                 "answered_twice": self.answered_twice,
                 "epoch": self.epoch,
+                **(asdict(self.calls) if self.calls else {}),
             }
         )
 
@@ -46,7 +49,18 @@ class Result:
         outage = "nothing missed" if self.outage_ms is None else f"{self.outage_ms:.0f} ms"
         way = f"{self.source} -> {self.target}" if self.source != self.target else f"stayed on {self.source}"
         twice = ", ANSWERED TWICE" if self.answered_twice else ""
-        return f"{self.fault} {self.group}: {outage}, {way}, epoch {self.epoch}{twice}"
+        return f"{self.fault} {self.group}: {outage}, {way}, epoch {self.epoch}{twice}{_words(self.calls)}"
+
+
+def _words(calls: CallCount | None) -> str:
+    if calls is None:
+        return ""
+    last = (
+        ""
+        if calls.last_reinvite_ms is None
+        else f", the last invited again after {calls.last_reinvite_ms:.0f} ms"
+    )
+    return f", {calls.recovered} of {calls.calls} calls recovered{last}"
 
 
 def summary(fault: str, plan: Plan, results: Iterable[Result]) -> str:

@@ -22,6 +22,7 @@ from zcluster.lab.faults import Fault, PowerAll
 from zcluster.lab.laboratory import FOUNDING_LIMIT_S, Laboratory
 from zcluster.lab.plan import GroupPlan, Plan
 from zcluster.lab.result import Result, summary
+from zcluster.lab.trial_calls import TrialCalls, begin_calls
 from zcluster.lab.verdict import judge
 
 MOVE_LIMIT_S = 10.0
@@ -45,6 +46,7 @@ class Trial:
     # Per group, the ownerships that the daemons told of, in the order they were told.
     told: dict[str, list[Ownership]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    calls: TrialCalls | None = None
     notes: list[str] = field(default_factory=list)
 
     def listen_to_daemons(self) -> None:
@@ -77,7 +79,7 @@ class Pace:
         return wait_s
 
 
-def run_trials(lab: Laboratory, fault_name: str, count: int, seed: int, as_json: bool) -> int:
+def run_trials(lab: Laboratory, fault_name: str, count: int, seed: int, as_json: bool, calls: int = 0) -> int:
     """Run `count` trials in a laboratory that has just been built; print a line each and a summary.
 
     Returns the exit status: 1 if a trial could not be judged, or an address was answered twice.
@@ -90,7 +92,7 @@ def run_trials(lab: Laboratory, fault_name: str, count: int, seed: int, as_json:
         group = lab.plan.groups[number % len(lab.plan.groups)]
         if FAULTS[fault_name].is_health_move:
             lab.wait(pace.seconds_before(group.name, time.monotonic()))
-        result, trial = run_trial(lab, fault_name, group, Random(f"{seed}:{number}"))
+        result, trial = run_trial(lab, fault_name, group, Random(f"{seed}:{number}"), calls)
         results.append(result)
         print(result.line() if as_json else result.words(), flush=True)
         for text in [*trial.problems, *trial.notes]:
@@ -108,13 +110,19 @@ def run_trials(lab: Laboratory, fault_name: str, count: int, seed: int, as_json:
     return 0 if is_good else 1
 
 
-def run_trial(lab: Laboratory, fault_name: str, group: GroupPlan, chance: Random) -> tuple[Result, Trial]:
-    """One trial where all is well: break, wait, mend, wait until all is well again, judge."""
+def run_trial(
+    lab: Laboratory, fault_name: str, group: GroupPlan, chance: Random, calls: int = 0
+) -> tuple[Result, Trial]:
+    """One trial where all is well: place calls, break, wait, mend, wait until all is well again, judge."""
     before = holders_by_group(lab.statuses(), [each.name for each in lab.plan.groups])
     fault = FAULTS[fault_name](lab, group.name, before[group.name].holder, chance)
     trial = Trial(lab, fault, group, before)
+    if calls:
+        trial.calls = begin_calls(lab, group, calls)
     lab.observer.start_over()
     trial.since_ns = time.time_ns()
+    if trial.calls is not None:
+        trial.calls.watch.since_ns = trial.since_ns
     outage_ms: float | None = None
     try:
         if isinstance(fault, PowerAll):
@@ -217,6 +225,7 @@ def _result(trial: Trial, outage_ms: float | None) -> Result:
         outage_ms=outage_ms,
         answered_twice=bool(overlaps),
         epoch=after.epoch,
+        calls=trial.calls.finish(trial.problems, trial.notes) if trial.calls is not None else None,
     )
 
 
@@ -234,12 +243,14 @@ def _collateral(trial: Trial) -> list[str]:
     return notes
 
 
-def trial_work(plan: Plan, fault_name: str, count: int, seed: int, as_json: bool, directory: Path) -> int:
+def trial_work(
+    plan: Plan, fault_name: str, count: int, seed: int, as_json: bool, directory: Path, calls: int = 0
+) -> int:
     """The work of the world's first process: build, run the trials, let go."""
     lab = Laboratory(directory, plan)
     try:
         lab.build()
-        return run_trials(lab, fault_name, count, seed, as_json)
+        return run_trials(lab, fault_name, count, seed, as_json, calls)
     except LabError:
         print(lab.log_tails(), file=sys.stderr)
         raise

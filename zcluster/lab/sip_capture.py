@@ -1,0 +1,147 @@
+"""The ear on the telephones' own port: which SIP went to and from the floating addresses, and when.
+
+What must hold: times are the kernel's, as those of the client's probes are; nothing of a frame is kept but the few
+words below; what the kernel had no room for is counted.
+
+Sources: packet(7), socket(7) (SO_TIMESTAMPNS), RFC 3261.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+import struct
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+_ETH_P_IP = 0x0800
+_SOL_PACKET, _PACKET_STATISTICS = 263, 6
+_SO_TIMESTAMPNS, _SO_RCVBUFFORCE = 35, 33
+_BUFFER_BYTES = 32 << 20
+_SNAP_BYTES = 2048
+_READ_AT_MOST = 100_000
+_ETHERNET, _UDP = 14, 17
+_TIME = struct.Struct("qq")
+
+_CALL_ID = re.compile(rb"\r\n(?:Call-ID|i)\s*:\s*(\S+)", re.IGNORECASE)
+_CSEQ = re.compile(rb"\r\nCSeq\s*:\s*(\d{1,10})\s+([A-Z]+)", re.IGNORECASE)
+_TO_TAG = re.compile(rb"\r\n(?:To|t)\s*:[^\r\n]*;\s*tag=", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class SipSeen:
+    """One message. `to_telephone`: from a floating address; `port` is the telephone's. `word`: method or status."""
+
+    when_ns: int
+    to_telephone: bool
+    port: int
+    word: str
+    call_id: str
+    cseq: int
+    is_inside: bool
+
+
+@dataclass(slots=True)
+class Watch:
+    """What has been seen of the calls since `since_ns`, by Call-ID.
+
+    `established`: whose INVITE's answer was acknowledged. `reinvited`: when the first INVITE inside the dialog came.
+    `steps_back`: Call-IDs whose re-INVITE had no higher CSeq than an earlier request of the same side.
+    """
+
+    since_ns: int = 0
+    established: dict[str, int] = field(default_factory=dict)
+    reinvited: dict[str, tuple[int, int]] = field(default_factory=dict)
+    steps_back: set[str] = field(default_factory=set)
+    _counted: dict[str, int] = field(default_factory=dict)
+
+    def note(self, seen: SipSeen) -> None:
+        """One more message, in the order of time."""
+        if seen.word == "ACK":
+            self.established.setdefault(seen.call_id, seen.port)
+        if not seen.to_telephone or not seen.word.isalpha() or seen.word == "ACK":
+            return
+        last = self._counted.get(seen.call_id, -1)
+        if seen.word == "INVITE" and seen.is_inside and seen.when_ns >= self.since_ns:
+            if seen.call_id not in self.reinvited and seen.cseq <= last:
+                self.steps_back.add(seen.call_id)
+            self.reinvited.setdefault(seen.call_id, (seen.port, seen.when_ns))
+        self._counted[seen.call_id] = max(last, seen.cseq)
+
+    def count_established(self, port: int) -> int:
+        """How many calls of the telephone on that port stand."""
+        return sum(each == port for each in self.established.values())
+
+    def reinvites(self, port: int) -> list[int]:
+        """When each call of the telephone on that port was first invited again."""
+        return [when_ns for each, when_ns in self.reinvited.values() if each == port]
+
+
+class SipCapture:
+    """Listens on one bridge port, in the laboratory's own network namespace."""
+
+    def __init__(self, port: str, addresses: Sequence[str]) -> None:
+        """Raises OSError where packet sockets are refused."""
+        self.watch = Watch()
+        self._dropped = 0
+        self._addresses = {ipaddress.IPv4Address(address).packed for address in addresses}
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
+        except OSError:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        self._socket.bind((port, 0x0003))
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._socket.close()
+
+    def dropped(self) -> int:
+        """How many frames the kernel had no room for, in all."""
+        _, drops = struct.unpack("II", self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
+        self._dropped += drops
+        return self._dropped
+
+    def collect(self) -> None:
+        """Reads what has come."""
+        with suppress(BlockingIOError):
+            for _ in range(_READ_AT_MOST):
+                frame, extra, _, _ = self._socket.recvmsg(_SNAP_BYTES, 64)
+                when_ns = next((_nanoseconds(data) for _, kind, data in extra if kind == _SO_TIMESTAMPNS), 0)
+                if (seen := read_frame(frame, when_ns, self._addresses)) is not None:
+                    self.watch.note(seen)
+
+
+def read_frame(frame: bytes, when_ns: int, addresses: set[bytes]) -> SipSeen | None:
+    """The SIP message in an Ethernet frame to or from one of these addresses (packed), None for all else."""
+    if len(frame) < _ETHERNET + 28 or frame[12:14] != _ETH_P_IP.to_bytes(2, "big") or frame[23] != _UDP:
+        return None
+    source, target = frame[26:30], frame[30:34]
+    if (source in addresses) == (target in addresses):
+        return None
+    start = _ETHERNET + 4 * (frame[14] & 0x0F)
+    to_telephone = source in addresses
+    (port,) = struct.unpack_from("!H", frame, start + (2 if to_telephone else 0))
+    text = frame[start + 8 :]
+    first = text.split(b"\r\n", 1)[0].split(b" ")
+    call_id, cseq = _CALL_ID.search(text), _CSEQ.search(text)
+    if len(first) < 3 or call_id is None or cseq is None:
+        return None
+    word = first[1] if first[0] == b"SIP/2.0" else first[0]
+    return SipSeen(
+        when_ns=when_ns,
+        to_telephone=to_telephone,
+        port=port,
+        word=word.decode("ascii", "replace"),
+        call_id=call_id[1].decode("utf-8", "replace"),
+        cseq=int(cseq[1]),
+        is_inside=_TO_TAG.search(text) is not None,
+    )
+
+
+def _nanoseconds(data: bytes) -> int:
+    seconds, nanoseconds = _TIME.unpack(data[: _TIME.size])
+    return int(seconds * 1_000_000_000 + nanoseconds)

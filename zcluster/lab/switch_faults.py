@@ -1,0 +1,56 @@
+"""The faults of the switch: its process dies, or its event thread stands still.
+
+What must hold: as in `faults`. The host, the daemon and the networks are well all the while.
+"""
+
+from __future__ import annotations
+
+import signal
+from random import Random
+
+from zcluster.errors import LabError
+from zcluster.lab.faults import Fault
+from zcluster.lab.laboratory import Laboratory
+from zcluster.lab.plan import SwitchKind
+
+
+class _SwitchFault(Fault):
+    is_health_move = True
+    needs_switch = True
+
+    def __init__(self, lab: Laboratory, group: str, holder: str, chance: Random) -> None:
+        super().__init__(lab, group, holder, chance)
+        if lab.plan.switch is SwitchKind.NONE:
+            raise LabError(f"{self.name} needs a switch: start the laboratory with --switch fake")
+
+
+class KillSwitch(_SwitchFault):
+    """The switch crashes; its calls and its event socket go with it."""
+
+    name = "kill-switch"
+    story = "its switch is killed (SIGKILL), host and daemon live; the switch is started again later"
+
+    def inject(self) -> None:
+        """Kill the switch and nothing else."""
+        self.lab.switch_of(self.holder).signal(signal.SIGKILL)
+
+    def heal(self) -> None:
+        """Start it again, as its service manager would."""
+        self.lab.start_switch(self.holder)
+
+
+class StallSwitch(_SwitchFault):
+    """The switch hangs: no event leaves it any more, yet it answers whoever asks."""
+
+    name = "stall-switch"
+    story = (
+        "its switch's event thread stands still until the group has moved; api commands are still answered"
+    )
+
+    def inject(self) -> None:
+        """Have the event thread stand still."""
+        self.lab.switch_of(self.holder).signal(signal.SIGUSR1)
+
+    def heal(self) -> None:
+        """Let it go on."""
+        self.lab.switch_of(self.holder).signal(signal.SIGUSR2)
