@@ -45,6 +45,8 @@ from zcluster.telephony.settings import GroupSettings, TelephonySettings
 STEP_MS = 5
 EVENT_MS = 20
 POLL_MS = 250
+# A call's row is written so long after it was let in, at the earliest; one that is younger nobody can recover.
+TRACKED_MS = 90
 DETECTION_MS = 200
 RESTART_MS = 1500
 WALL_MS = 1_800_000_000_000
@@ -60,6 +62,7 @@ class Call:
     name: str
     group: str
     is_bridged: bool
+    since_ms: int
     is_recovered: bool = False
 
 
@@ -177,7 +180,7 @@ class World:
             return False
         if not host.switch.admits(name, most):
             return False
-        call = Call(name, min(host.groups), is_bridged)
+        call = Call(name, min(host.groups), is_bridged, self.now)
         host.switch.calls.append(call)
         self.starts.append((self.now, node, name))
         self.last_start_ms = self.now
@@ -314,7 +317,7 @@ class World:
 
     def _lose_calls(self, host: Host) -> None:
         for call in host.switch.calls:
-            if call.is_bridged:
+            if call.is_bridged and self.now - call.since_ms >= TRACKED_MS:
                 self.orphans.setdefault(call.group, []).append(call)
         host.switch = Switch(host.switch.life, host.switch.phase_ms, is_linked=False)
 

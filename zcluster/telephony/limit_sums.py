@@ -75,8 +75,11 @@ class Sums:
         before = self._standings
         self._expire(now_ms)
         for node in sorted(before):
-            if not _lives_on(before[node], standings.get(node)):
-                self._keep(node, before[node], now_ms)
+            now = standings.get(node)
+            if not _lives_on(before[node], now):
+                # Of a switch that closed, its node still says what it used last.
+                last = before[node].counts if now is None or now.life else now.counts
+                self._keep(node, Standing(before[node].life, last), now_ms)
         alive = {node: each for node, each in standings.items() if each.life}
         self._kept = [
             kept for kept in self._kept if kept.node not in alive or alive[kept.node].life != kept.life

@@ -55,12 +55,15 @@ LARGEST_LIFE = 64
 
 @dataclass(frozen=True, slots=True)
 class LimitTiming:
-    """In milliseconds. `zero_ms` is longer than the second in which mod_hash does not forget by itself."""
+    """In milliseconds. `zero_ms` is longer than the second in which mod_hash does not forget by itself.
+
+    `look_ms` is shorter than any silence that makes a node failed: what it said last was seen before.
+    """
 
     poll_ms: int = 250
     idle_poll_ms: int = 5000
     answer_ms: int = 2000
-    look_ms: int = 100
+    look_ms: int = 50
     keep_ms: int = StreamLimits().orphan_share_ms
     early_ms: int = 2000
     zero_ms: int = 2500
@@ -180,6 +183,8 @@ class Limits:
     def _close(self, actions: list[Action]) -> None:
         """Its calls may be recovered elsewhere: from now on our records say what was, not what is."""
         if self._life:
+            # What it used last must have been seen before it goes.
+            self._look(self._now.mono_ms)
             actions.append(ChangeRecords(LIMITS, ((SWITCH_KEY, pack(("",))),)))
             self._clear_at_ms = self._now.mono_ms + self._timing.keep_ms
             self._look_by(self._now.mono_ms)
