@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +18,7 @@ from zcluster.telephony.actions import DropForeignRows, DropRows, LoadRows
 from zcluster.telephony.events import Row, RowsChanged, RowsLoaded, RowsRefused
 
 CAPTURE = Path(__file__).parents[1] / "switch" / "captures" / "recovery-rows-one-call.json"
+NOBODY = 65534
 OTHER_LIFE = "5d0a8c1e-0000-4000-8000-00000000000b"
 
 
@@ -432,3 +434,36 @@ def test_a_damaged_page_is_a_problem_and_no_end(path: Path, switch: Switch, tabl
     assert table.problem
     with pytest.raises(sqlite3.DatabaseError):
         sqlite3.connect(path).execute("select * from recovery").fetchall()
+
+
+def as_nobody(make: Callable[[], CoreTable]) -> str:
+    """The problem of a table that another user reads, in a process of his own."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            table = make()
+            table.read()
+            os.write(writing, table.problem.encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with os.fdopen(reading) as pipe:
+        return pipe.read()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+@pytest.mark.parametrize(("file_mode", "folder_mode"), [(0o644, 0o755), (0o666, 0o755), (0o600, 0o700)])
+def test_another_users_database_is_a_problem_with_its_mend(file_mode: int, folder_mode: int) -> None:
+    """SQLite makes its journal in the same directory, so writing the file is not enough."""
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "core.db"
+        Switch(path).start().connection.close()
+        path.chmod(file_mode)
+        path.parent.chmod(folder_mode)
+        problem = as_nobody(lambda: CoreTable(path))
+    assert "must be able to write the file and its directory" in problem

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -189,6 +190,39 @@ def test_a_core_database_on_a_network_filesystem_is_refused(
     (found,) = core_database.findings(settings_for(tmp_path / "core.db", configuration), SwitchAnswers())
     assert found.level is Level.ERROR
     assert "nfs4" in found.words
+
+
+@pytest.mark.parametrize(
+    ("mode", "uid", "groups", "may"),
+    [
+        (0o600, 0, (0,), True),
+        (0o600, 7, (8,), True),
+        (0o400, 7, (8,), False),
+        (0o660, 9, (9, 8), True),
+        (0o640, 9, (9, 8), False),
+        (0o606, 9, (9, 8), False),
+        (0o606, 9, (9,), True),
+        (0o664, 9, (9,), False),
+    ],
+)
+def test_who_may_write_a_file_of_user_7_and_group_8(
+    mode: int, uid: int, groups: tuple[int, ...], may: bool
+) -> None:
+    status = os.stat_result((mode, 1, 1, 1, 7, 8, 0, 0, 0, 0))
+    assert core_database.may_write(status, uid, groups) is may
+
+
+def test_a_database_that_the_daemon_may_not_write_is_a_warning(
+    tmp_path: Path, configuration: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(core_database, "DAEMON_USER", "nobody")
+    path = tmp_path / "core.db"
+    Switch(path).start().connection.close()
+    settings = settings_for(path, configuration)
+    assert levels(core_database.findings(settings, SwitchAnswers()))["core database"] is Level.WARNING
+    path.chmod(0o666)
+    tmp_path.chmod(0o777)
+    assert levels(core_database.findings(settings, SwitchAnswers()))["core database"] is Level.OK
 
 
 def seen(**changed: Any) -> HostLook:

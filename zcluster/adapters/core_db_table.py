@@ -82,6 +82,9 @@ _FOREIGN = (
 )
 
 
+_FORBIDDEN = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+
+
 class Unfit(Exception):
     """There is no database, or it is not the core database of a switch; the text says which."""
 
@@ -298,13 +301,14 @@ class CoreTable:
             return str(error)
         if is_locked(error):
             return f"{self._path} is locked by another process"
-        return f"{self._path} cannot be used: {error}"
+        is_forbidden = isinstance(error, PermissionError) or _code(error) in _FORBIDDEN
+        mend = "; this user must be able to write the file and its directory" if is_forbidden else ""
+        return f"{self._path} cannot be used: {error}{mend}"
 
 
 def is_locked(error: BaseException) -> bool:
     """Whether somebody else has the file just now, so that the same will work later."""
-    code = getattr(error, "sqlite_errorcode", 0) if isinstance(error, sqlite3.Error) else 0
-    return code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def missing_columns(connection: sqlite3.Connection) -> tuple[str, ...]:
@@ -403,6 +407,11 @@ def _text(raw: bytes) -> str:
 
 def _bytes_of(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
+
+
+def _code(error: BaseException) -> int:
+    """SQLite's primary result code, 0 for an error of another kind."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF if isinstance(error, sqlite3.Error) else 0
 
 
 def _number(connection: sqlite3.Connection, question: str) -> int:

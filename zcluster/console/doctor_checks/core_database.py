@@ -5,6 +5,10 @@ What must hold: a database that another host can reach is an error, with the rea
 
 from __future__ import annotations
 
+import os
+import pwd
+import stat
+from collections.abc import Collection
 from pathlib import Path
 
 from zcluster.adapters.core_db_place import (
@@ -21,6 +25,7 @@ from zcluster.console.doctor_checks.questions import SwitchAnswers
 from zcluster.console.words import counted, listed, printable
 
 SUBJECT = "core database"
+DAEMON_USER = "zcluster"  # packaging/systemd/zcluster.service
 OWN_FILE = "take core-db-dsn out of switch.conf.xml; core-db-name may name a file on a disk or in memory of this host"
 
 
@@ -45,7 +50,7 @@ def findings(switch: SwitchSettings, answers: SwitchAnswers) -> list[Finding]:
             "switches, recover would take the live calls of the other masters, and delete them"
         )
         return [*found, error(SUBJECT, words, OWN_FILE)]
-    return found + judged(switch.core_db, look_into(switch.core_db))
+    return [*found, *judged(switch.core_db, look_into(switch.core_db)), *_permissions(switch.core_db)]
 
 
 def judged(path: Path, seen: CoreDbLook) -> list[Finding]:
@@ -61,6 +66,31 @@ def judged(path: Path, seen: CoreDbLook) -> list[Finding]:
         return [error(SUBJECT, words, OWN_FILE)]
     following = "changes are logged for the cluster" if seen.is_logged else "no node has followed it yet"
     return [good(SUBJECT, f"{path}: {counted(seen.rows, 'call leg')} for recovery; {following}")]
+
+
+def may_write(status: os.stat_result, uid: int, groups: Collection[int]) -> bool:
+    """Whether the mode alone lets that user write; access control lists are not seen."""
+    if uid in (0, status.st_uid):
+        return uid == 0 or bool(status.st_mode & stat.S_IWUSR)
+    return bool(status.st_mode & (stat.S_IWGRP if status.st_gid in groups else stat.S_IWOTH))
+
+
+def _permissions(path: Path) -> list[Finding]:
+    """Whether the daemon's user may write there: SQLite makes its journal in the same directory."""
+    try:
+        user = pwd.getpwnam(DAEMON_USER)
+        groups = os.getgrouplist(DAEMON_USER, user.pw_gid)
+        closed = [place for place in (path, path.parent) if not may_write(place.stat(), user.pw_uid, groups)]
+    except (KeyError, OSError):
+        return []  # no such user: the daemon runs as somebody else; or no file, which was said
+    if not closed:
+        return []
+    words = f"the daemon's user {DAEMON_USER} may not write {listed([str(place) for place in closed])}"
+    mend = (
+        f"put {DAEMON_USER} into the group of the switch, let that group write both (UMask=0007 for the switch), and "
+        f"give the service ReadWritePaths={path.parent}"
+    )
+    return [warning(SUBJECT, words, mend)]
 
 
 def _same_place(configured: Path, used: Path) -> list[Finding]:

@@ -24,6 +24,7 @@ _WHY = {
     "mod_event_socket": "the cluster speaks to the switch through it",
     "mod_hash": "limits count on each host alone without it",
 }
+_FRAGMENT = "(conf/freeswitch/zcluster/profile.xml)"
 _OPTIONAL = frozenset({"mod_hash"})
 
 
@@ -104,7 +105,8 @@ def _core_settings(texts: Mapping[str, str]) -> list[Finding]:
         warning(
             "RTP ports",
             "rtp-port-usage-robustness is off: a new call may get the port of a recovered one",
-            'put <param name="rtp-port-usage-robustness" value="true"/> into switch.conf.xml',
+            'put <param name="rtp-port-usage-robustness" value="true"/> into switch.conf.xml '
+            "(conf/freeswitch/zcluster/switch.xml)",
         )
     ]
 
@@ -156,11 +158,14 @@ def _settings(profile: str, settings: Mapping[str, Mapping[str, str]]) -> list[F
     # sofia.c: track-calls makes the rows of table `recovery`
     if not switch_files.is_true(settings[profile].get("track-calls", "")):
         words = "track-calls is off: its calls cannot be recovered"
-        mend = 'put <param name="track-calls" value="true"/> into its settings and restart it'
+        mend = 'put <param name="track-calls" value="true"/> into its settings and restart it ' + _FRAGMENT
         found.append(error(subject, words, mend))
     if not switch_files.is_true(settings[profile].get("profile-standby", "")):
         words = "profile-standby is off: it takes calls where its group is not held"
-        mend = 'put <param name="profile-standby" value="true"/> into its settings; the holder wakes it up'
+        mend = (
+            'put <param name="profile-standby" value="true"/> into its settings; the holder wakes it up '
+            + _FRAGMENT
+        )
         found.append(warning(subject, words, mend))
     return found
 
@@ -176,6 +181,6 @@ def _limits(texts: Mapping[str, str], switch: SwitchSettings) -> list[Finding]:
         warning(
             "limits",
             f"mod_hash has no remote 127.0.0.1:{port}: limits count on this host alone",
-            f'put <remote name="zcluster" host="127.0.0.1" port="{port}" interval="250" .../> into hash.conf.xml',
+            "put conf/freeswitch/zcluster/hash.xml into hash.conf.xml, with limits-port of [switch]",
         )
     ]
