@@ -78,17 +78,35 @@ def test_what_waits_is_bounded(ends: tuple[LocalChannel, LocalChannel]) -> None:
     assert here.counts["unsent"] == 10
 
 
-def test_the_end_of_the_other_side_is_seen_by_reading_and_by_sending() -> None:
-    for is_reading in (True, False):
-        here, there = pair()
-        there.close()
-        if is_reading:
-            assert received(here) == []
-        else:
-            here.send([b"anybody?"])
-        assert here.is_over
+@pytest.mark.parametrize("is_sending", [True, False])
+def test_the_end_of_the_other_side_is_seen_and_nothing_waits_for_it(is_sending: bool) -> None:
+    here, there = pair()
+    there.close()
+    if is_sending:
+        here.send([b"anybody?"])
         assert not here.waits()
-        here.close()
+    assert received(here) == []
+    assert here.is_over
+    here.close()
+
+
+def test_the_last_words_are_read_though_they_were_answered_in_vain() -> None:
+    here, there = pair()
+    there.send(b"farewell")
+    there.close()
+    here.send([b"wait!"])
+    assert received(here) == [b"farewell"]
+    here.close()
+
+
+def test_the_last_words_of_one_that_did_not_listen_are_read() -> None:
+    here, there = pair()
+    here.send([b"are you there?"])
+    there.send(b"farewell")
+    there.close()
+    assert received(here) == [b"farewell"]
+    assert here.is_over
+    here.close()
 
 
 def test_the_last_words_of_the_other_side_are_read() -> None:

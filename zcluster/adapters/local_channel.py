@@ -20,7 +20,10 @@ def pair() -> tuple[LocalChannel, socket.socket]:
 
 
 class LocalChannel:
-    """A SOCK_SEQPACKET socket that is never waited for. `is_over`: the other side has closed, or is gone."""
+    """A SOCK_SEQPACKET socket that is never waited for.
+
+    `is_over`: the other side has closed, or is gone, and everything that it said was received.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
         connection.setblocking(False)
@@ -28,6 +31,7 @@ class LocalChannel:
         self._leaving: deque[bytes] = deque()
         self._waiting: dict[str, Sequence[bytes]] = {}
         self._unnamed = 0
+        self._is_deaf = False
         self.is_over = False
         self.counts: Counter[str] = Counter()
 
@@ -37,7 +41,7 @@ class LocalChannel:
 
     def waits(self) -> bool:
         """Whether something could not be sent yet: call `flush` again."""
-        return bool(self._leaving or self._waiting) and not self.is_over
+        return bool(self._leaving or self._waiting) and not self._is_deaf
 
     def send(self, packets: Sequence[bytes], state: str = "") -> None:
         """Send a message's packets, now or later. Of the same `state` the newest alone waits."""
@@ -62,7 +66,7 @@ class LocalChannel:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
-                self.is_over = True
+                self._is_deaf = True
                 return
             self._leaving.popleft()
 
@@ -74,6 +78,8 @@ class LocalChannel:
                 packet = self._connection.recv(largest_bytes)
             except (BlockingIOError, InterruptedError):
                 break
+            except ConnectionResetError:
+                continue  # told once, where the other side closed without reading all; its last words follow
             except OSError:
                 packet = b""
             if not packet:
@@ -84,5 +90,5 @@ class LocalChannel:
 
     def close(self) -> None:
         """Give the descriptor back."""
-        self.is_over = True
+        self.is_over = self._is_deaf = True
         self._connection.close()

@@ -36,6 +36,7 @@ from zcluster.wire.local_link import (
 BACKOFF_MS = (200, 500, 1000, 2000, 5000)
 GOOD_LIFE_MS = 60_000
 FLUSH_MS = 20
+ENDING_LIMIT_MS = 1000
 UNREAD_LIMIT_MS = 10_000
 SILENT_LIMIT_MS = 30_000
 BATCH_PACKETS = 64
@@ -73,6 +74,7 @@ class _Life:
     """One data process, from the moment when its start was asked for; `child` is None until it runs.
 
     `groups` and `peers` are what it was told last. `unread_ms`: since when something could not leave.
+    `kill_ms`: it closed its end, and has until then to end by itself.
     """
 
     channel: LocalChannel
@@ -85,6 +87,7 @@ class _Life:
     flush_ms: int = 0
     unread_ms: int | None = None
     is_abandoned: bool = False
+    kill_ms: int | None = None
     counted_from_ms: int = 0
     packets_left: int = LARGEST_PACKETS
 
@@ -158,14 +161,19 @@ class DataChild:
             times.append(life.heard_ms + SILENT_LIMIT_MS)
             if life.channel.waits():
                 times.append(life.flush_ms)
+        elif life is not None:
+            times.append(life.kill_ms)
         return min((time_ms for time_ms in times if time_ms is not None), default=None)
 
     def run(self, now_ms: int) -> Sequence[Event]:
         """Do what is due."""
         if self._start_ms is not None and now_ms >= self._start_ms:
             self._start(now_ms)
-        if self._life is not None and not self._life.is_abandoned:
-            self._look_after(self._life, now_ms)
+        life = self._life
+        if life is not None and not life.is_abandoned:
+            self._look_after(life, now_ms)
+        elif life is not None and life.kill_ms is not None and now_ms >= life.kill_ms:
+            self._kill(life)
         return self._words.events(now_ms, self._news.holds_nothing())
 
     def _look_after(self, life: _Life, now_ms: int) -> None:
@@ -219,19 +227,25 @@ class DataChild:
             return ()
         life.child = child
         self._doors.watch(child.fileno(), lambda: self._receive_end(life, child))
-        if life.is_abandoned:
+        if life.is_abandoned and life.kill_ms is None:
             child.kill()
         return ()
 
     def _abandon(self, life: _Life, why: str) -> None:
         """It is of no use any more: end it; its end comes back as one."""
-        if life.is_abandoned:
-            return
-        life.is_abandoned = True
-        self._doors.forget(life.channel.fileno())
-        life.channel.close()
-        if why:
-            self._doors.tell(Tell("warning", "data-abandoned", f"the data process {why}, and is ended", {}))
+        self._let_go(life)
+        self._doors.tell(Tell("warning", "data-abandoned", f"the data process {why}, and is ended", {}))
+        self._kill(life)
+
+    def _let_go(self, life: _Life) -> None:
+        """Hear it no more, and tell it nothing."""
+        if not life.is_abandoned:
+            life.is_abandoned = True
+            self._doors.forget(life.channel.fileno())
+            life.channel.close()
+
+    def _kill(self, life: _Life) -> None:
+        life.kill_ms = None
         if life.child is not None:
             life.child.kill()
 
@@ -240,13 +254,12 @@ class DataChild:
         self._read(life)
         self._doors.forget(child.fileno())
         ending = child.reap(KILL_WAIT_S)
-        self._abandon(life, "")
         self._end(life, ending)
         return self._words.events(self._clock(), self._news.holds_nothing())
 
     def _end(self, life: _Life, ending: str) -> None:
         now_ms = self._clock()
-        self._abandon(life, "")
+        self._let_go(life)
         self._life = None
         self._words.end()
         if now_ms - life.started_ms >= GOOD_LIFE_MS:
@@ -268,8 +281,9 @@ class DataChild:
     def _receive(self, life: _Life) -> Sequence[Event]:
         """It said something, or closed its end."""
         self._read(life)
-        if life.channel.is_over:
-            self._abandon(life, "")
+        if life.channel.is_over and not life.is_abandoned:
+            self._let_go(life)
+            life.kill_ms = self._clock() + ENDING_LIMIT_MS
         return self._words.events(self._clock(), self._news.holds_nothing())
 
     def _read(self, life: _Life) -> None:
