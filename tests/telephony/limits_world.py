@@ -77,6 +77,7 @@ class Switch:
     # Calls tried in a rate's window, and when that began.
     tried: dict[str, tuple[int, int]] = field(default_factory=dict)
     is_linked: bool = True
+    has_heard: bool = False
 
     def usage(self, name: str) -> int:
         return sum(call.name == name and not call.is_recovered for call in self.calls)
@@ -99,6 +100,7 @@ class Switch:
 
     def hear(self, text: str, wall_s: int) -> None:
         """An answer of its remote."""
+        self.has_heard = True
         if not text:
             return
         for line in text.split("\n"):
@@ -143,13 +145,21 @@ Due = tuple[int, int, str, object]
 class World:
     """`n` nodes, one group for each but the last. Everything that is drawn comes from the seed."""
 
-    def __init__(self, seed: int, nodes: int, rates: dict[str, int] | None = None, slow_ms: int = 0) -> None:
+    def __init__(
+        self,
+        seed: int,
+        nodes: int,
+        rates: dict[str, int] | None = None,
+        slow_ms: int = 0,
+        strict: dict[str, int] | None = None,
+    ) -> None:
         self.random = Random(seed)
         self.now = 1000
         self.slow_ms = slow_ms
         self.names = [f"n{number}" for number in range(1, nodes + 1)]
         self.groups = [f"g{number}" for number in range(1, nodes)]
         self.rates = rates or {}
+        self.strict = strict or {}
         self.owner: dict[str, str] = {}
         self.counter = 0
         self.lives = 0
@@ -178,6 +188,8 @@ class World:
         host = self.hosts[node]
         if not (host.is_alive and host.is_switch_up and host.groups):
             return False
+        if name in self.strict and not host.switch.has_heard:
+            return False
         if not host.switch.admits(name, most):
             return False
         call = Call(name, min(host.groups), is_bridged, self.now)
@@ -186,6 +198,7 @@ class World:
         self.last_start_ms = self.now
         truth = self.truth(name)
         self.worst[name] = max(self.worst.get(name, 0), truth - most)
+        assert truth <= most or name not in self.strict, (self.now, node, truth)
         others = sum(
             at_ms > self.now - STALE_MS and where != node and what == name
             for at_ms, where, what in self.starts[-2000:]
@@ -291,7 +304,7 @@ class World:
     def _host(self, name: str, incarnation: int) -> Host:
         replicator = Replicator(name, incarnation, self.random.randbytes(16))
         groups = tuple(GroupSettings(group) for group in self.groups)
-        settings = TelephonySettings(name, groups, rates=self.rates)
+        settings = TelephonySettings(name, groups, rates=self.rates, strict_limits=self.strict)
         self.lives += 1
         switch = Switch(self.lives, self.random.randrange(0, POLL_MS, STEP_MS))
         limits = Limits(settings, Copied(replicator), lambda: self._recovered(name))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -24,6 +26,7 @@ from zcluster.telephony.events import (
     Unanswered,
 )
 from zcluster.telephony.hash_dump import Usage
+from zcluster.telephony.mastership import Mastership
 from zcluster.telephony.rates import PLAN_MS, PURPOSE, RETRY_MS, WINDOW_MS, Rates, row_key
 from zcluster.telephony.settings import GroupSettings, TelephonySettings
 from zcluster.telephony.shares import Row, read_row
@@ -40,8 +43,8 @@ class Table:
     def __init__(self) -> None:
         self.records: dict[Key, Record] = {}
 
-    def entries(self, name: str) -> list[Entry]:
-        return []
+    def entries(self, name: str) -> Iterator[Entry]:
+        return iter(())
 
     def get(self, name: str, key: Key) -> Entry | None:
         record = self.records.get(key)
@@ -60,11 +63,13 @@ class Node:
     def __init__(self, total: int = 10, name: str = RATE) -> None:
         self.table = Table()
         groups = (GroupSettings("a"), GroupSettings("b"))
-        self.rates = Rates(TelephonySettings("n1", groups, rates={name: total}), self.table)  # type: ignore[arg-type]
+        self.mastership = Mastership()
+        self.rates = Rates(TelephonySettings("n1", groups, rates={name: total}), self.table, self.mastership)
         self.now = 0
 
     def do(self, event: Event, after_ms: int = 0) -> list[Action]:
         self.now += after_ms
+        self.mastership.handle(event)
         actions = self.rates.handle(event, Moment(self.now, WALL_MS + self.now))
         for action in actions:
             if isinstance(action, ChangeRecords):

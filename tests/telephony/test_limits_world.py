@@ -23,6 +23,17 @@ steps = st.lists(
 
 
 def perform(world: World, step: Step, most: int) -> None:
+    """And then look what every switch believes for a while."""
+    act(world, step, most)
+    watch(world, step[2] if step[0] != "wait" else SETTLED_MS + step[2])
+
+
+def perform_unwatched(world: World, step: Step, most: int) -> None:
+    act(world, step, most)
+    world.run(step[2] if step[0] != "wait" else 5 * step[2])
+
+
+def act(world: World, step: Step, most: int) -> None:
     what, number, amount = step
     node = f"n{number}"
     match what:
@@ -39,7 +50,6 @@ def perform(world: World, step: Step, most: int) -> None:
             world.crash(node)
         case "revive":
             world.revive(node)
-    watch(world, amount if what != "wait" else SETTLED_MS + amount)
 
 
 def watch(world: World, for_ms: int) -> None:
@@ -90,6 +100,31 @@ def test_what_nobody_recovers_stops_counting(fault: str) -> None:
     world.run(2000)
     assert world.truth(NAME) == 0
     assert set(world.views(NAME).values()) == {0}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(0, 2**32), most=st.integers(2, 20), slow_ms=st.sampled_from([0, 200]), script=steps)
+def test_a_strict_limit_is_never_passed(seed: int, most: int, slow_ms: int, script: list[Step]) -> None:
+    """`World.start` holds each call against the truth."""
+    world = World(seed, 3, slow_ms=slow_ms, strict={NAME: most})
+    for step in script:
+        perform_unwatched(world, step, most)
+    assert world.truth(NAME) <= most
+
+
+def test_a_strict_limit_is_used_to_the_last_session_by_who_needs_it() -> None:
+    world = World(2, 3, strict={NAME: 20})
+    admitted = 0
+    for _ in range(400):
+        admitted += world.start("n1", NAME, 20)
+        world.run(50)
+    assert admitted == 19  # the other master keeps one
+    assert world.start("n2", NAME, 20)
+    assert not world.start("n2", NAME, 20)
+    world.kill("n1")
+    world.run(5000)
+    assert world.truth(NAME) == 20
+    assert not any(world.start(node, NAME, 20) for node in world.names)
 
 
 def test_a_limit_of_ten_holds_after_a_node_died_with_four() -> None:

@@ -8,7 +8,7 @@ count those.
 An increment is told by an event at once; a release by nothing, so while something is used the switch is asked every
 `poll_ms`. Records: one for each limit under no group, (sessions that mod_hash counts, recovered sessions); and a last
 one, SWITCH_KEY, with the core UUID of the switch, "" while it is closed: one change says that all the others hold no
-longer. Cluster-wide rates are in `rates.py`.
+longer. Cluster-wide rates are in `rates.py`, limits that no burst passes in `strict_limits.py`.
 """
 
 from __future__ import annotations
@@ -40,10 +40,12 @@ from zcluster.telephony.events import (
 )
 from zcluster.telephony.hash_dump import Usage
 from zcluster.telephony.limit_sums import Count, Standing, Sums
+from zcluster.telephony.mastership import Mastership
 from zcluster.telephony.packing import pack, unpack
 from zcluster.telephony.part import Copies
 from zcluster.telephony.rates import Rates
 from zcluster.telephony.settings import TelephonySettings
+from zcluster.telephony.strict_limits import StrictLimits
 
 DUMP = "limits:dump"
 USED = "limit::usage"
@@ -102,7 +104,9 @@ class Limits:
         self._copies = copies
         self._recovered = recovered
         self._timing = timing or LimitTiming()
-        self._rates = Rates(settings, copies)
+        self._mastership = Mastership()
+        self._rates = Rates(settings, copies, self._mastership)
+        self._strict = StrictLimits(settings, copies, self._mastership)
         self._sums = Sums(self._timing.keep_ms, self._timing.early_ms)
         self._now = Moment(0, 0)
         # The life of our switch that our records speak of, and the one whose first dump we wait for.
@@ -122,6 +126,7 @@ class Limits:
     def handle(self, event: Event, now: Moment) -> list[Action]:
         """What happened, and what is to be done about it."""
         self._now = now
+        self._mastership.handle(event)
         actions: list[Action] = []
         match event:
             case SwitchOpened(core_uuid=life):
@@ -136,6 +141,7 @@ class Limits:
                 self._learn(text, actions)
             case Unanswered(purpose) if purpose == DUMP:
                 self._is_asked = False
+                self._strict.fails()
                 self._ask_at_ms = now.mono_ms + self._timing.poll_ms
             case EventsLost():
                 self._ask_at_ms = now.mono_ms
@@ -158,13 +164,14 @@ class Limits:
             self._clear_at_ms,
             self._sums.deadline(),
             self._rates.deadline(),
+            self._strict.deadline(),
         )
         return min((at for at in wanted if at is not None), default=None)
 
     def answer(self) -> str:
         """What our switch's mod_hash is told: the sessions that it does not count itself. Never empty."""
         self._look(self._now.mono_ms)
-        sessions = self._sums.others(self._node)
+        sessions = self._sums.others(self._node) | self._strict.answer(self._published)
         now_ms = self._now.mono_ms
         self._told = {name: until for name, until in self._told.items() if until > now_ms or name in sessions}
         zeros = dict.fromkeys(self._told, 0)
@@ -312,10 +319,14 @@ class Limits:
         if is_over or (self._look_at_ms is not None and now_ms >= self._look_at_ms):
             self._look(now_ms)
         is_due = self._ask_at_ms is not None and now_ms >= self._ask_at_ms
+        is_due = is_due or self._strict.wants_dump
         if is_due and not self._is_asked and (self._life or self._opening):
             self._is_asked = True
             self._ask_at_ms = None
+            self._strict.asks()
             actions.append(Run(DUMP, commands.api("hash_dump", "limit"), self._timing.answer_ms))
+
+        actions += self._strict.advance(self._published, not self._is_asked, now_ms)
 
     def _clear(self, actions: list[Action]) -> None:
         """What our switch used before it closed can be recovered by nobody any more."""

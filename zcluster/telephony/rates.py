@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 from zcluster.control.units import GroupName
 from zcluster.errors import BadMessage
-from zcluster.streams.actions import GroupAdopted, Replicated
+from zcluster.streams.actions import Replicated
 from zcluster.streams.units import LIMITS, Key, body_of, record_key
 from zcluster.switch import commands
 from zcluster.switch.commands import Command
@@ -41,9 +41,10 @@ from zcluster.telephony.events import (
     Unanswered,
 )
 from zcluster.telephony.hash_dump import Usage
+from zcluster.telephony.mastership import Mastership
 from zcluster.telephony.part import Copies
 from zcluster.telephony.settings import TelephonySettings
-from zcluster.telephony.shares import Gift, Row, gift, read_row, shares
+from zcluster.telephony.shares import Gift, Row, gift, read_row, shares, spread
 
 PURPOSE = "limits:rate:"
 VARIABLE = "zcluster_rate_"
@@ -92,14 +93,13 @@ class _Rate:
 class Rates:
     """Owned by `Limits`, which hands it every event and each reading of mod_hash."""
 
-    def __init__(self, settings: TelephonySettings, copies: Copies) -> None:
+    def __init__(self, settings: TelephonySettings, copies: Copies, mastership: Mastership) -> None:
         self._copies = copies
+        self._mastership = mastership
         self._groups = tuple(sorted(group.name for group in settings.groups))
         self._refused = tuple(sorted(name for name in settings.rates if not _NAME.fullmatch(name)))
         names = sorted(settings.rates.keys() - set(self._refused))[:LARGEST_RATES]
         self._rates = {name: _Rate(name, settings.rates[name]) for name in names}
-        self._open: set[GroupName] = set()
-        self._adopted: set[GroupName] = set()
         self._is_switch_open = False
         self._plan_at_ms = 0
 
@@ -113,15 +113,6 @@ class Rates:
                 self._open_switch(actions)
             case SwitchClosed():
                 self._is_switch_open = False
-            case GroupOpened(group):
-                self._open.add(group)
-            case GroupLapsed(group):
-                self._open.discard(group)
-            case GroupLost(group):
-                self._open.discard(group)
-                self._adopted.discard(group)
-            case GroupAdopted(name, group) if name == LIMITS:
-                self._adopted.add(group)
             case Answered(purpose) if purpose.startswith(PURPOSE):
                 self._confirm(purpose.removeprefix(PURPOSE), now.mono_ms)
             case Unanswered(purpose) if purpose.startswith(PURPOSE):
@@ -132,6 +123,8 @@ class Rates:
                 if actions:
                     # What we just wrote can be read only when it was performed.
                     return actions
+            case GroupOpened() | GroupLapsed() | GroupLost():
+                pass
             case Replicated(stream) if stream.name == LIMITS:
                 pass
             case _:
@@ -179,7 +172,7 @@ class Rates:
 
     def _allowed(self, rate: _Rate, rows: Mapping[GroupName, Row]) -> int:
         have = shares(rate.total, self._groups, rows)
-        allowed = sum(have.get(group, 0) for group in self._open)
+        allowed = sum(have.get(group, 0) for group in self._mastership.opened)
         return max(0, allowed - (rate.gift.amount if rate.gift else 0))
 
     # -- our switch
@@ -209,7 +202,7 @@ class Rates:
 
     def _plan(self, now_ms: int, actions: list[Action]) -> None:
         for rate in self._rates.values():
-            ours = sorted(self._open & self._adopted & set(self._groups))
+            ours = [group for group in self._mastership.written if group in self._groups]
             if rate.gift is not None and (rate.gift.source not in ours or not self._is_switch_open):
                 rate.forget_gift()
             rows = self._rows(rate)
@@ -230,13 +223,11 @@ class Rates:
         """Our rows: what we need, what we lack of it told by the first of our groups, and a gift that is due."""
         demand = rate.demand(now_ms)
         have = shares(rate.total, self._groups, rows)
-        lacking = max(0, demand - sum(have[group] for group in ours))
+        demands = spread(demand, {group: have[group] for group in ours})
         for group in ours:
             old = rows.get(group)
             known = old if old is not None and old.total == rate.total else Row(rate.total)
-            part = min(demand - lacking, have[group])
-            row = known._replace(demand=part + lacking)
-            demand, lacking = demand - part - lacking, 0
+            row = known._replace(demand=demands[group])
             is_due = rate.publish_at_ms is not None and now_ms >= rate.publish_at_ms
             if rate.gift is not None and rate.gift.source == group and is_due:
                 row = row.with_gift(rate.gift)

@@ -34,7 +34,10 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class TelephonySettings:
-    """Of one node. Times in milliseconds. `rates`: allowed in one second cluster-wide, by "realm_resource"."""
+    """Of one node. Times in milliseconds. `rates`: allowed in one second cluster-wide, by "realm_resource".
+
+    `strict_limits`: sessions, by the same name and with the dialplan's number, of limits without overshoot.
+    """
 
     node: NodeName
     groups: tuple[GroupSettings, ...]
@@ -43,6 +46,7 @@ class TelephonySettings:
     conditions: tuple[Condition, ...] = ()
     batch_calls: int = 30
     rates: Mapping[str, int] = field(default_factory=dict)
+    strict_limits: Mapping[str, int] = field(default_factory=dict)
 
     def group_of_profile(self, profile: str) -> GroupName:
         """The group whose profile this is, "" for a profile of no group."""

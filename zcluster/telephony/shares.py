@@ -82,6 +82,18 @@ def shares(total: int, groups: Sequence[GroupName], rows: Mapping[GroupName, Row
     return {group: max(0, share) for group, share in found.items()}
 
 
+def spread(demand: int, have: Mapping[GroupName, int]) -> dict[GroupName, int]:
+    """What a node needs, as a demand of each of its groups: each as far as its share goes, the first for the rest."""
+    found = {}
+    rest = demand
+    for group in sorted(have):
+        found[group] = min(rest, have[group])
+        rest -= found[group]
+    if found:
+        found[min(found)] += rest
+    return found
+
+
 def gift(
     group: GroupName,
     total: int,
