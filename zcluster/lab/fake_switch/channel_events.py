@@ -38,6 +38,7 @@ def channel_event(name: str, leg: Leg, other: Leg | None, more: Mapping[str, str
     if name in ("CHANNEL_HANGUP_COMPLETE", "CHANNEL_DESTROY"):
         state = "CS_REPORTING"
     headers = {
+        **_first(name, leg, other),
         "Channel-State": state,
         "Channel-Call-State": _call_state(leg),
         "Channel-State-Number": str(_NUMBERS.get(state, 11)),
@@ -56,6 +57,15 @@ def channel_event(name: str, leg: Leg, other: Leg | None, more: Mapping[str, str
         **(more or {}),
     }
     return Fired(name, _SOURCES[name], headers)
+
+
+def _first(name: str, leg: Leg, other: Leg | None) -> dict[str, str]:
+    """What some events say before all else."""
+    if name == "CHANNEL_HANGUP_COMPLETE":
+        return {"Hangup-Cause": leg.hangup_cause}
+    if name in ("CHANNEL_BRIDGE", "CHANNEL_UNBRIDGE") and other is not None:
+        return {"Bridge-A-Unique-ID": leg.uuid, "Bridge-B-Unique-ID": other.uuid}
+    return {}
 
 
 def _call_state(leg: Leg) -> str:
@@ -105,7 +115,7 @@ def _identity(prefix: str, leg: Leg, logical: str) -> dict[str, str]:
         f"{prefix}-Privacy-Hide-Name": "false",
         f"{prefix}-Privacy-Hide-Number": "false",
     }
-    if leg.bridged_us:
+    if leg.is_ringing or leg.bridged_us or not leg.is_inbound:
         found |= {f"{prefix}-Callee-ID-Name": "Outbound Call", f"{prefix}-Callee-ID-Number": leg.destination}
     return found
 

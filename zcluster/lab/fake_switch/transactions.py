@@ -78,7 +78,8 @@ class Resendings:
 class Answered:
     """The last answer to each request, for when it comes again. The oldest is forgotten first."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = REMEMBERED_ANSWERS) -> None:
+        self._most = most
         self._answers: OrderedDict[tuple[str, str], Datagram] = OrderedDict()
 
     def get(self, branch: str, method: str) -> Datagram | None:
@@ -89,5 +90,5 @@ class Answered:
         """In place of an earlier answer."""
         self._answers[branch, method] = answer
         self._answers.move_to_end((branch, method))
-        if len(self._answers) > REMEMBERED_ANSWERS:
+        if len(self._answers) > self._most:
             self._answers.popitem(last=False)
