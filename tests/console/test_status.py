@@ -54,6 +54,56 @@ Seen by n1 (*) of office: 5 voters, generation 1, version 0.1.0, up 4 d 7 h."""
 HALF_HEARD = [{"name": link, "is_heard": link == "hb2", "heard_ms": 9} for link in LINKS]
 
 
+SWITCH = {"is_known": True, "problems": [], "pid": 4711, "restarts": 0}
+COPIES = {"is_ready": True, "reason": "", "nodes": [{"name": f"n{at}", "percent": 100} for at in (2, 3)]}
+
+
+def of_the_switch(switch: dict[str, Any], copies: dict[str, Any]) -> str:
+    """The lines between the table of nodes and the footer."""
+    lines = status.render(page(switch={**SWITCH, **switch}, copies={**COPIES, **copies}))
+    first = next(at for at, line in enumerate(lines) if line.startswith("Switch:"))
+    return "\n".join(lines[first:-2])
+
+
+def filling(*percents: int) -> list[dict[str, Any]]:
+    return [{"name": f"n{at}", "percent": percent} for at, percent in enumerate(percents, 2)]
+
+
+@pytest.mark.parametrize(
+    ("switch", "copies", "lines"),
+    [
+        ({}, {}, "Switch: well (data process 4711).\nCopies: complete of n2, n3."),
+        (
+            {"problems": ["switch profile sip1: not running", "switch paused: yes"], "restarts": 1},
+            {"nodes": filling(100, 40)},
+            "Switch: profile sip1: not running; paused: yes (data process 4711, begun anew 1\n"
+            "time).\nCopies: complete of n2; filling of n3 40 %.",
+        ),
+        (
+            {"is_known": False, "restarts": 3},
+            {"is_ready": False, "nodes": filling(7, 40), "reason": "n2 7 %"},
+            "Switch: not known yet (data process 4711, begun anew 3 times).\n"
+            "Copies: filling of n2 7 %, n3 40 %; not enough to take over (n2 7 %).",
+        ),
+        (
+            {"is_known": False, "pid": None},
+            {"is_ready": False, "nodes": []},
+            "Switch: not known yet; the data process does not run, and is being started.\n"
+            "Copies: not enough to take over (nothing is known yet).",
+        ),
+        ({}, {"nodes": []}, "Switch: well (data process 4711).\nCopies: there is no other node."),
+    ],
+)
+def test_the_switch_and_the_copies_have_a_line_each(
+    switch: dict[str, Any], copies: dict[str, Any], lines: str
+) -> None:
+    assert of_the_switch(switch, copies) == lines
+
+
+def test_without_a_switch_nothing_is_said_of_one() -> None:
+    assert "\n".join(status.render(page(switch=None, copies=None))) == WELL
+
+
 def test_a_well_cluster() -> None:
     assert "\n".join(status.render(page())) == WELL
 

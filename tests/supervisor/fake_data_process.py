@@ -7,6 +7,7 @@ python fake_data_process.py FD BEHAVIOUR
     deaf     says Figures and reads nothing
     mute     reads nothing and says nothing
     noise    says what is no message, then goes on as echo
+    closing  closes its end and goes on
     babble   says Figures without end
 """
 

@@ -74,6 +74,19 @@ def loop(script: Script) -> Iterator[Loop]:
     loop.close()
 
 
+def test_the_end_of_each_turn_is_told_with_whether_time_was_judged(script: Script) -> None:
+    ends: list[bool] = []
+    loop = Loop(script, script, (), script.clock, after_turn=ends.append)
+    pipe = Pipe(script)
+    loop.watch(pipe.read_end, pipe.receive)
+    loop.turn()
+    pipe.bring(seen(1))
+    loop.turn()
+    loop.close()
+    assert ends == [True, False]
+    assert [entry[0] for entry in script.story if isinstance(entry, tuple)] == [Tick(), seen(1)]
+
+
 def seen(number: int) -> Event:
     return ReferenceSeen(f"link{number}")
 

@@ -25,6 +25,8 @@ def test_a_new_peer_and_a_new_address_are_news_once() -> None:
     assert peers.heard("n2", "hb2", "10.2.0.2", True, 20) == ""
     assert peers.heard("n2", "hb1", "10.1.0.9", True, 40) == "10.1.0.2"
     assert peers.addresses("hb1") == ["10.1.0.9"]
+    assert peers.places("n2") == (("hb1", "10.1.0.9"), ("hb2", "10.2.0.2"))
+    assert peers.places("n3") == ()
 
 
 def test_who_is_heard_by_multicast_gets_few_beats_by_unicast() -> None:

@@ -45,6 +45,8 @@ def run(socket_path: Path, as_json: bool) -> int:
 def render(status: Status) -> list[str]:
     """The lines of the whole page."""
     lines = [*paragraph(judge(status).sentence), "", *_groups(status), "", *_nodes(status)]
+    if status.get("switch"):
+        lines += ["", *paragraph(_switch(status["switch"])), *paragraph(_copies(status["copies"]))]
     for warning in status["warnings"]:
         lines.extend(["", *paragraph(f"{warning['level']}: {warning['text']}", "  ")])
     lines += ["", *(paragraph(_pins(status)) if status["pins"] else ()), *paragraph(_footer(status))]
@@ -54,6 +56,31 @@ def render(status: Status) -> list[str]:
 def _pins(status: Status) -> str:
     pins = [f"{pin['group']} to {pin['node']}" for pin in status["pins"]]
     return f"Pinned: {', '.join(pins)}."
+
+
+def _switch(switch: Mapping[str, Any]) -> str:
+    """What is known of the FreeSWITCH of the host that was asked."""
+    if switch["problems"]:
+        told = "; ".join(
+            problem.removeprefix("switch: ").removeprefix("switch ") for problem in switch["problems"]
+        )
+    else:
+        told = "well" if switch["is_known"] else "not known yet"
+    if switch["pid"] is None:
+        return f"Switch: {told}; the data process does not run, and is being started."
+    again = f", begun anew {counted(switch['restarts'], 'time')}" if switch["restarts"] else ""
+    return f"Switch: {told} (data process {switch['pid']}{again})."
+
+
+def _copies(copies: Mapping[str, Any]) -> str:
+    """How much of the other nodes' registrations, limits and calls is here."""
+    filling = [f"{node['name']} {node['percent']} %" for node in copies["nodes"] if node["percent"] < 100]
+    complete = [node["name"] for node in copies["nodes"] if node["percent"] == 100]
+    parts = [f"complete of {', '.join(complete)}"] if complete else []
+    parts += [f"filling of {', '.join(filling)}"] if filling else []
+    if not copies["is_ready"]:
+        parts.append(f"not enough to take over ({copies['reason'] or 'nothing is known yet'})")
+    return f"Copies: {'; '.join(parts) or 'there is no other node'}."
 
 
 def _groups(status: Status) -> list[str]:
