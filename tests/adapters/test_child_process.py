@@ -87,3 +87,16 @@ def test_a_child_is_an_ordinary_process_without_the_rights_to_move_addresses() -
     assert int(locked) == 0
     assert [capability for capability in SHED if int(effective, 16) >> capability & 1] == []
     assert Path("/proc/self/status").read_text().split("CapBnd:")[1].split()[0] == before
+
+
+def test_it_goes_before_us_where_memory_runs_out() -> None:
+    script = "other.recv(9); other.send(open('/proc/self/oom_score_adj').read().encode()); time.sleep(9)"
+    ours = Path("/proc/self/oom_score_adj")
+    before = ours.read_text()
+    ours.write_text("7")
+    try:
+        with running(script) as (_, here):
+            here.send(b"started")
+            assert here.recv(100).strip() == b"0"
+    finally:
+        ours.write_text(before)

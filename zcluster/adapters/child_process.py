@@ -2,7 +2,7 @@
 
 What must hold: made in a side thread, by vfork: no page table is copied, and the loop goes on. The child inherits
 nothing but stdin (empty), stdout, stderr and the one descriptor that it is given; neither real-time scheduling
-(SCHED_RESET_ON_FORK) nor locked memory (mlockall(2)).
+(SCHED_RESET_ON_FORK) nor locked memory (mlockall(2)), nor our place in the queue of the kernel's memory killer.
 
 Measured beside a loop that wakes every 0.5 ms, both threads of SCHED_RR, 60 MiB in use, two processors under a load
 of five, 200 starts each: with vfork the loop was at worst 3.0 ms late, without any start as much; with fork 2.6 ms,
@@ -18,6 +18,8 @@ import os
 import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from zcluster.errors import KernelRefused
 
@@ -85,4 +87,7 @@ def spawn(arguments: Sequence[str], descriptor: int) -> ChildProcess:
         process = subprocess.Popen(list(arguments), stdin=subprocess.DEVNULL, pass_fds=(descriptor,))
     except (OSError, subprocess.SubprocessError) as problem:
         raise KernelRefused(f"{arguments[0]} cannot be started: {problem}") from problem
+    # Its heap grows with the records: where memory runs out it goes before us, and no later than its switch.
+    with suppress(OSError):
+        Path(f"/proc/{process.pid}/oom_score_adj").write_text("0")
     return ChildProcess(process)
