@@ -18,6 +18,8 @@ from zcluster.errors import ControlSocketError, ZclusterError
 
 CONFIG_PATH = Path("/etc/zcluster/zcluster.toml")
 CONTROL_SOCKET_PATH = Path("/run/zcluster/control.sock")
+DATA_SOCKET_PATH = Path("/run/zcluster/data.sock")
+SHOWN_ROWS = 200
 
 EXIT_REFUSED = 1
 EXIT_NOT_REACHABLE = 3
@@ -40,6 +42,26 @@ socket_option = click.option(
     help="The local daemon's control socket.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
+data_socket_option = click.option(
+    "--socket",
+    "socket_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=DATA_SOCKET_PATH,
+    show_default=True,
+    envvar="ZCLUSTER_DATA_SOCKET",
+    help="The local data process's socket.",
+)
+group_filter = click.option("--group", default="", help="Only of this group.")
+node_filter = click.option("--node", default="", help="Only what this node holds.")
+profile_filter = click.option("--profile", default="", help="Only of this SIP profile.")
+match_filter = click.option("--match", default="", metavar="TEXT", help="Only with this text anywhere.")
+count_option = click.option("--count", "is_count", is_flag=True, help="Count instead of listing.")
+limit_option = click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=None,
+    help="So many rows at most, 0 for all.  [default: 200; all with --json]",
+)
 
 
 class LazyGroup(click.Group):
@@ -258,6 +280,95 @@ def roster_force(
     from zcluster.console.roster import force
 
     sys.exit(force(socket_path, (*lost, *others), confirmations, as_json))
+
+
+@commands.command()
+@group_filter
+@node_filter
+@profile_filter
+@match_filter
+@limit_option
+@count_option
+@data_socket_option
+@json_option
+def registrations(
+    group: str,
+    node: str,
+    profile: str,
+    match: str,
+    limit: int | None,
+    is_count: bool,
+    socket_path: Path,
+    as_json: bool,
+) -> None:
+    """List the phones that the cluster knows, whoever holds their group."""
+    from zcluster.console.lists import Selection
+    from zcluster.console.registrations import run as run_registrations
+
+    selection = Selection(group, node, profile, match, _rows(limit, as_json))
+    sys.exit(run_registrations(socket_path, selection, is_count, as_json))
+
+
+@commands.command()
+@click.option("--lost", "is_lost", is_flag=True, help="Those that takeovers to this node did not bring back.")
+@group_filter
+@node_filter
+@profile_filter
+@match_filter
+@limit_option
+@count_option
+@data_socket_option
+@json_option
+def calls(
+    is_lost: bool,
+    group: str,
+    node: str,
+    profile: str,
+    match: str,
+    limit: int | None,
+    is_count: bool,
+    socket_path: Path,
+    as_json: bool,
+) -> None:
+    """List the legs of calls that the cluster would bring back, or (--lost) those that it could not."""
+    from zcluster.console.calls import run as run_calls
+    from zcluster.console.lists import Selection
+
+    selection = Selection(group, node, profile, match, _rows(limit, as_json))
+    sys.exit(run_calls(socket_path, selection, is_lost, is_count, as_json))
+
+
+@commands.command()
+@node_filter
+@match_filter
+@limit_option
+@count_option
+@data_socket_option
+@json_option
+def limits(
+    node: str, match: str, limit: int | None, is_count: bool, socket_path: Path, as_json: bool
+) -> None:
+    """List the limits that the cluster counts together, and each node's share."""
+    from zcluster.console.limits import run as run_limits
+    from zcluster.console.lists import Selection
+
+    selection = Selection(node=node, match=match, limit=_rows(limit, as_json))
+    sys.exit(run_limits(socket_path, selection, is_count, as_json))
+
+
+def _rows(limit: int | None, as_json: bool) -> int:
+    """How many rows are wanted, 0 for all: a terminal shows some, a program wants all."""
+    return limit if limit is not None else (0 if as_json else SHOWN_ROWS)
+
+
+@commands.command("clear-faults")
+@data_socket_option
+@json_option
+def clear_faults(socket_path: Path, as_json: bool) -> None:
+    """Say that the local switch is well again after a failure condition of the file was met."""
+    from zcluster.console.wish import make_wish
+
+    sys.exit(make_wish(socket_path, {"ask": "clear"}, as_json))
 
 
 @commands.command("restart-daemon")

@@ -197,7 +197,7 @@ class Host:
         self.switch.turn()
         if self.process is None:
             return
-        self.process.loop.turn()
+        self.process.loop.turn(longest_wait_ms=1)
         self.channel.flush()
         for packet in self.channel.receive(LARGEST_PACKET_BYTES + 1, 64):
             match self.reader.read(packet):

@@ -102,9 +102,9 @@ class Loop:
         """Give the descriptor back."""
         self._poll.close()
 
-    def turn(self) -> None:
+    def turn(self, longest_wait_ms: int = LONGEST_WAIT_MS) -> None:
         """One turn."""
-        due_ms = self._due_ms()
+        due_ms = min(self._due_ms(), monotonic_ms() + longest_wait_ms)
         self._poll.poll(max(due_ms - monotonic_ms(), 0) / 1000, 1)
         began_ns = time.perf_counter_ns()
         late_ms = monotonic_ms() - due_ms
