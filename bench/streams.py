@@ -23,7 +23,8 @@ from zcluster.streams.messages import Batch, Chunk, SnapshotRequest
 from zcluster.streams.reader import Copy
 from zcluster.streams.units import CALLS, REGISTRATIONS, StreamId, record_key
 from zcluster.streams.writer import Writer
-from zcluster.wire.stream_codec import decode, encode, pack_metadata
+from zcluster.telephony.metadata import pack_metadata
+from zcluster.wire.stream_codec import decode, encode
 
 RECORD_BYTES = 350
 CALL_RECORDS = 5000

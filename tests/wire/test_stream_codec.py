@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import msgpack
@@ -22,11 +21,8 @@ from zcluster.streams.messages import (
 from zcluster.streams.units import BEGIN, CALLS, END, Cursor, StreamId
 from zcluster.wire.stream_codec import (
     MAX_MESSAGE_BYTES,
-    MAX_METADATA_BYTES,
     decode,
     encode,
-    pack_metadata,
-    unpack_metadata,
 )
 
 STREAM = StreamId("n1", 1_790_000_000_000, CALLS)
@@ -140,31 +136,3 @@ def test_damaged_messages_are_refused_or_read(message: Message, data: st.DataObj
         decode(bytes(payload))
     except BadMessage:
         pass
-
-
-def test_call_metadata_there_and_back() -> None:
-    metadata = b"<cdr><variables>" + b"%3Csip%3A1000%40example.com%3E" * 320 + b"</variables></cdr>"
-    body = pack_metadata(metadata)
-    assert len(body) < len(metadata) // 4
-    assert unpack_metadata(body) == metadata
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"garbage",
-        zlib.compress(b"cut off" * 100)[:-3],
-        zlib.compress(b"twice") + b"more",
-        zlib.compress(bytes(MAX_METADATA_BYTES + 1)),
-    ],
-    ids=["empty", "garbage", "cut off", "twice", "bomb"],
-)
-def test_bad_metadata_is_a_bad_message(body: bytes) -> None:
-    with pytest.raises(BadMessage):
-        unpack_metadata(body)
-
-
-def test_metadata_that_nobody_would_take_is_not_written() -> None:
-    with pytest.raises(ValueError, match="too many"):
-        pack_metadata(bytes(MAX_METADATA_BYTES + 1))

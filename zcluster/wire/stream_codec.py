@@ -14,8 +14,6 @@ reading a batch costs no work for each of its records but the check of type and 
 
 from __future__ import annotations
 
-import zlib
-
 import msgpack
 
 from zcluster.errors import BadMessage
@@ -35,12 +33,8 @@ from zcluster.wire import bounds
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 MAX_ITEMS = 2 * 65536
 MAX_CHUNKS = 64
-MAX_METADATA_BYTES = 512 * 1024
 HEAD_FIELDS = 4
 TOTAL_END = 2**64
-
-# Metadata of a call is some 10 KB of url-encoded XML that shrinks to a fifth; the fastest level does most of it.
-METADATA_LEVEL = 1
 
 
 def encode(message: Message) -> bytes:
@@ -96,26 +90,6 @@ def decode(payload: bytes) -> Message:
             return _chunk(stream, _row(rest, 7))
         case _:
             raise BadMessage("stream message: of an unknown kind", "kind")
-
-
-def pack_metadata(metadata: bytes) -> bytes:
-    """Call metadata as the body of a record, compressed; raises ValueError when it is too large to be sent."""
-    packed = zlib.compress(metadata, METADATA_LEVEL)
-    if len(metadata) > MAX_METADATA_BYTES or len(packed) > MAX_RECORD_BYTES - MARK_BYTES:
-        raise ValueError(f"call metadata: {len(metadata)} bytes, {len(packed)} compressed, are too many")
-    return packed
-
-
-def unpack_metadata(body: bytes) -> bytes:
-    """The call metadata in a record's body; raises BadMessage, also for what would grow too large."""
-    inflater = zlib.decompressobj()
-    try:
-        metadata = inflater.decompress(body, MAX_METADATA_BYTES)
-    except zlib.error as problem:
-        raise BadMessage(f"call metadata: {problem}") from problem
-    if not inflater.eof or inflater.unused_data:
-        raise BadMessage("call metadata: cut off, too large, or more than one")
-    return metadata
 
 
 def _stream(node: object, incarnation: object, name: object) -> StreamId:
