@@ -16,6 +16,8 @@ from zcluster.control.units import LinkName
 REFERENCE_INTERVAL_MS = 250
 REFERENCE_LIMIT_MS = 1000
 SERVICE_SILENCES = 3
+# What is told under these keeps a node from taking over, and is no fault: it takes nothing from a holder.
+WAITING_SUBJECTS = frozenset({"copies"})
 
 
 class Health:
@@ -50,7 +52,7 @@ class Health:
     def review(self) -> tuple[str, ...]:
         """Every reason why this node is not ready, in a stable order."""
         s = self._s
-        subjects = [f"{subject}: {text}" for subject, text in sorted(self._subjects.items())]
+        told = [(subject, f"{subject}: {text}") for subject, text in sorted(self._subjects.items())]
         interval_ms = 2 * s.timing.beat_ms if s.is_pair else REFERENCE_INTERVAL_MS
         if s.settings.referenced_links and s.now_ms >= self._asked_ms + interval_ms:
             self._asked_ms = s.now_ms
@@ -65,8 +67,8 @@ class Health:
                     problems.append(f"{link}: no reference answers")
             elif self._is_deaf(link):
                 problems.append(f"{link}: hears nobody, other links do")
-        self.problems = (*problems, *subjects)
-        return self.problems
+        self.problems = (*problems, *(text for subject, text in told if subject not in WAITING_SUBJECTS))
+        return (*self.problems, *(text for subject, text in told if subject in WAITING_SUBJECTS))
 
     def _is_deaf(self, link: LinkName) -> bool:
         """Every living peer was heard on this link before, and none is now."""
