@@ -78,3 +78,12 @@ def test_claims_are_read_as_they_come_and_go() -> None:
     assert table.claims == {}
     table.apply((claim_key(b"g1"), bytes(8) + b"odd"))
     assert table.claims == {b"g1": 0}
+
+
+@given(CHANGES)
+def test_the_buckets_are_the_table(changes: list[tuple[bytes, bytes | None]]) -> None:
+    table = Table()
+    table.apply(flat(changes))
+    walked = [item for place in range(BUCKETS) for item in table.bucket(place)]
+    assert walked == list(table.items())
+    assert dict(walked) == twin(changes)

@@ -48,6 +48,10 @@ class Table:
         for bucket in self._buckets:
             yield from bucket.items()
 
+    def bucket(self, place: int) -> Iterator[tuple[Key, Record]]:
+        """The records of one of the BUCKETS, claims among them."""
+        yield from self._buckets[place].items()
+
     def apply(self, changes: Changes) -> None:
         """Put and delete in order. Deleting what is not there changes nothing."""
         buckets, total, count = self._buckets, self._total, self.count

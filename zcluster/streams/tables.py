@@ -8,7 +8,7 @@ nobody claims yet are read from every stream, each key once; records of no group
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -88,13 +88,20 @@ class Tables:
 
     def entries(self) -> Iterator[Entry]:
         """Every record once. The tables must not change meanwhile: take what you need in one go."""
+        return self._seen(Table.items)
+
+    def bucket(self, place: int) -> list[Entry]:
+        """The records of one of the BUCKETS, each once: a walk over a million that may pause between buckets."""
+        return list(self._seen(lambda table: table.bucket(place)))
+
+    def _seen(self, items: Callable[[Table], Iterator[tuple[Key, Record]]]) -> Iterator[Entry]:
         winners = self.winners()
         unclaimed: set[Key] = set()
         for stream, table, is_readable in self._in_order():
             if not is_readable and stream not in winners.values():
                 continue
             is_gone = self._is_gone(stream)
-            for key, record in table.items():
+            for key, record in items(table):
                 group = group_of(key)
                 if not self._shows(stream, group, winners, is_gone) or is_claim(key):
                     continue
