@@ -16,6 +16,8 @@ from zcluster.lab.fake_switch.outputs import Write
 from zcluster.lab.fake_switch.recovery import StoredRow
 
 BUSY_RETRY_MS = 100
+# How long a reader waits; the real one 30 s, but in a thread that holds up nothing else.
+LOCK_WAIT_S = 2.0
 QUEUE_STATEMENTS = 100_000
 _FOREIGN = "technology='sofia' and runtime_uuid!=? and profile_name=?"
 
@@ -30,12 +32,14 @@ class CoreDatabase:
         self._queue: list[Write] = []
         self._due_ms: int | None = None
         self._writer = _open(path)
-        self._reader = _open(path)
         for statement in rows.RECOVERY_SCHEMA:
             self._writer.execute(statement)
         for table, columns in rows.VOLATILE.items():
             self._writer.execute(f"drop table if exists {table}")
             self._writer.execute(rows.schema(table, columns))
+        self._writer.execute("pragma busy_timeout=0")
+        # Opened last: a schema that was read before is only looked at again where no lock is in the way.
+        self._reader = _open(path)
 
     def close(self) -> None:
         """What was not carried out is lost."""
@@ -69,11 +73,14 @@ class CoreDatabase:
 
     def foreign_rows(self, core_uuid: str, profile: str) -> Iterator[StoredRow]:
         """The rows that recover takes, read one by one: a read lock stands until the last."""
-        cursor = self._reader.execute(
-            f"select uuid, metadata from recovery where {_FOREIGN}", (core_uuid, profile)
-        )
-        for uuid, metadata in cursor:
-            yield StoredRow(str(uuid), str(metadata))
+        statement = f"select uuid, metadata from recovery where {_FOREIGN}"
+        try:
+            for uuid, metadata in self._reader.execute(statement, (core_uuid, profile)):
+                yield StoredRow(str(uuid), str(metadata))
+        except (
+            sqlite3.OperationalError
+        ):  # locked for too long: FreeSWITCH logs that and recovers nothing more
+            self.failed_statements += 1
 
     def delete_foreign_rows(self, core_uuid: str, profile: str) -> None:
         """After recover, whether or not a call came of them. Waits behind what is queued."""
@@ -88,10 +95,14 @@ class CoreDatabase:
         self._due_ms = 0
 
     def select(self, statement: str) -> list[dict[str, str]]:
-        """Rows as texts by column."""
-        cursor = self._reader.execute(statement)
-        names = [column[0] for column in cursor.description]
-        texts = (["" if value is None else str(value) for value in row] for row in cursor)
+        """Rows as texts by column; none where the database stays locked."""
+        try:
+            cursor = self._reader.execute(statement)
+            names = [column[0] for column in cursor.description]
+            texts = [["" if value is None else str(value) for value in row] for row in cursor]
+        except sqlite3.OperationalError:
+            self.failed_statements += 1
+            return []
         return [dict(zip(names, row, strict=True)) for row in texts]
 
     def _carry_out(self) -> None:
@@ -106,7 +117,7 @@ class CoreDatabase:
 
 
 def _open(path: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+    connection = sqlite3.connect(path, timeout=LOCK_WAIT_S, isolation_level=None)
     with suppress(sqlite3.OperationalError):
         connection.execute("pragma journal_mode=off")
     connection.execute("pragma synchronous=off")

@@ -10,6 +10,7 @@ import secrets
 import select
 import signal
 import socket
+import sys
 import time
 from contextlib import suppress
 from random import Random
@@ -112,6 +113,7 @@ class _Process:
 
     def _ask(self, asked: ApiAsked) -> None:
         def finish(output: str) -> None:
+            _log(asked.command, output)
             if asked.job:
                 self._switch.finish_job(asked.job, asked.command, output, _now())
             else:
@@ -132,6 +134,12 @@ def _limits_poll(plan: SwitchPlan, switch: FakeSwitch) -> LimitsPoll | None:
     if plan.limits_remote is None:
         return None
     return LimitsPoll(switch.state.limits, plan.limits_remote, plan.limits_password, plan.limits_poll_ms)
+
+
+def _log(command: str, output: str) -> None:
+    """One line a command, so that the story of a trial can be read afterwards."""
+    stamp = time.strftime("%H:%M:%S", time.gmtime()) + f".{time.time_ns() // 1_000_000 % 1000:03d}"
+    print(f"{stamp} {command[:200]} -> {output[:80]!r}", file=sys.stderr, flush=True)
 
 
 def _now() -> Now:
