@@ -16,6 +16,7 @@ from __future__ import annotations
 import socket
 import sys
 import time
+from contextlib import suppress
 
 from zcluster.wire.local_link import (
     LARGEST_PACKET_BYTES,
@@ -56,7 +57,8 @@ def main(descriptor: int, behaviour: str) -> int:
             say(pair, Groups())
             echo(pair)
         case _:
-            echo(pair)
+            with suppress(ConnectionResetError):
+                echo(pair)
     return 0
 
 

@@ -162,7 +162,7 @@ def test_a_dead_one_is_begun_anew_told_all_and_moves_nothing(stage: Stage) -> No
     stage.children[0].kill()
     stage.until(lambda: len(node.echoes("groups", "groups")) == 2)
     assert node.echoes("groups", "groups")[1] == ("sip1 7 True",)
-    assert len(node.echoes("peers", "peers")) >= 1
+    stage.until(lambda: node.echoes("peers", "peers")[-1:] == [("pbx2",)])
     assert node.events == []
     assert [told.text for told in node.told if told.code == "data-ended"] == [
         "the data process was ended by SIGKILL; no address moves, and it starts again in 200 ms"

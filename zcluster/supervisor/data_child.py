@@ -212,7 +212,7 @@ class DataChild:
             return
         self._life = life
         self._starts += 1
-        self._words.begin(now_ms)
+        self._words.begin()
         self._doors.watch(channel.fileno(), lambda: self._receive(life))
 
     def _made(self, life: _Life, child: ChildProcess | None, problem: str) -> Sequence[Event]:
@@ -306,7 +306,7 @@ class DataChild:
                 continue
             match message:
                 case Health() | Completeness():
-                    self._words.hear(message)
+                    self._words.hear(message, now_ms)
                 case Told():
                     self._tell(message, now_ms)
                 case Figures(numbers):

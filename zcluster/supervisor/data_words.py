@@ -1,9 +1,10 @@
-"""What the data process says of the switch and of its copies, as faults of this node's health.
+"""What the data process says of the switch and of its copies, as the core hears it.
 
 What must hold: a data process that ends or starts moves nothing. What its last life said of the switch stands
-until the next one has had time to connect (VERDICT_MS) or finds the switch well. Copies that fill, or a data
-process that is missing, keep a node from taking over, and never take anything away from one that holds: they are
-a fault only of a node that holds nothing. Pure; time is an argument.
+until the next one has looked for it for VERDICT_MS or finds the switch well. Copies that fill, or a data
+process that is missing, keep a node from taking over, and never take anything away from one that holds: the core is
+told of them only while it holds nothing (and holds them for no fault: `zcluster.control.health`). Pure; time is an
+argument.
 """
 
 from __future__ import annotations
@@ -42,16 +43,17 @@ class DataWords:
         self.completeness: Completeness | None = None
         self.is_settled = False
         self._said: dict[str, str] = {}
+        self._is_begun = False
         self._verdict_ms: int | None = None
         self._reason_ms = -REASON_PAUSE_MS
         self._is_news = True
         self._is_reason_late = False
         self._held_nothing: bool | None = None
 
-    def begin(self, now_ms: int) -> None:
+    def begin(self) -> None:
         """A data process was started."""
         self._forget()
-        self._verdict_ms = now_ms + VERDICT_MS
+        self._is_begun = True
 
     def end(self) -> None:
         """It is gone."""
@@ -61,15 +63,20 @@ class DataWords:
         self.completeness = None
         self.is_settled = False
         self._said = {}
+        self._is_begun = False
         self._verdict_ms = None
         self._is_news = True
 
-    def hear(self, word: Health | Completeness) -> None:
-        """It said something."""
+    def hear(self, word: Health | Completeness, now_ms: int) -> None:
+        """It said something. Its time to see the switch begins with its first word of it: until then it starts, and
+        on a busy host that takes as long as it takes.
+        """
         self._is_news = True
         if isinstance(word, Completeness):
             self.completeness = word
             return
+        if self._verdict_ms is None:
+            self._verdict_ms = now_ms + VERDICT_MS
         if word.problem and (word.subject in self._said or len(self._said) < MOST_SUBJECTS):
             self._said[word.subject] = word.problem
         elif not word.problem:
@@ -111,7 +118,7 @@ class DataWords:
 
     def _copies_reason(self, now_ms: int) -> str:
         """Why this node is not ready to take over; of reasons that follow one another fast, only some."""
-        if self._verdict_ms is None:
+        if not self._is_begun:
             reason = NO_DATA_PROCESS
         elif self.completeness is None or not self.is_settled:
             reason = NO_WORD_YET
