@@ -190,15 +190,21 @@ class World:
             case ["sofia", "profile", profile, "recover"]:
                 self.switch.recover_ends(profile)
                 self._answer(run, "No sessions to recover.\n")
+            case ["sofia", "profile", profile, "rescan"] if profile in self.switch.broken:
+                self._answer(run, f"Reload XML [Success]\n-ERR cannot find config for profile {profile}\n")
             case ["sofia", "profile", profile, "rescan"]:
                 self.switch.standby.add(profile)
                 self._answer(run, "Reload XML [Success]\n+OK scan complete\n")
             case ["hupall", "MANAGER_REQUEST", "sofia_profile_name", profile]:
-                for uuid in [uuid for uuid, each in self.switch.sessions.items() if each.profile == profile]:
+                sessions = self.switch.sessions.items()
+                hit = [uuid for uuid, each in sessions if each.profile == profile]
+                for uuid in [uuid for uuid in hit if uuid not in self.switch.stuck]:
                     self.switch.hang_up(uuid, "MANAGER_REQUEST")
                 self._answer(run, "+OK hangup all channels matching")
             case ["fsctl", "pause_check", direction]:
                 self._answer(run, "true" if direction in self.switch.paused else "false")
+            case ["fsctl", "shutdown_check"]:
+                self._answer(run, "true" if self.switch.is_leaving else "false")
             case ["fsctl", "ready_check"]:
                 self._answer(run, "false" if len(self.switch.paused) == 2 else "true")
             case ["uuid_exists", uuid]:

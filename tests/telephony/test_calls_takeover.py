@@ -19,6 +19,7 @@ from zcluster.telephony.events import Answered, Row, RowsChanged, SwitchOpened, 
 from zcluster.telephony.lane import GRACE_MS
 from zcluster.telephony.metadata import NTP_UNIX_S, read_variables
 from zcluster.telephony.takeover import (
+    LIVES_HERE,
     NO_METADATA,
     NO_PARTNER,
     NOT_BROUGHT_BACK,
@@ -584,3 +585,68 @@ def test_another_build_here_recovers_nothing_but_holds_the_address() -> None:
     world.settle()
     assert world.switch.standby == {"sip2"}
     assert world.lost() == {"a": OTHER_BUILD, "b": OTHER_BUILD}
+
+
+def test_a_switch_that_is_about_to_shut_down_recovers_nothing() -> None:
+    world = world_with(bridged("a", "b"))
+    world.switch.is_leaving = True
+    world.win("g1")
+    world.open("g1")
+    world.settle(2000)
+    assert not any(name.endswith("recover") for name in world.ran)
+    assert "shut down" in world.health["recovery"]
+    assert world.lost() == {}
+
+
+def test_a_call_is_not_loaded_while_it_still_lives_here() -> None:
+    """The switch would say "Duplicate UUID!" and drop the row."""
+    world = taken_over(bridged("a", "b"))
+    world.switch.stuck = {"a", "b"}
+    world.lose("g1")
+    world.settle(300)
+    loads = len(world.loads)
+    world.win("g1")
+    world.open("g1")
+    world.settle(1000)
+    assert len(world.loads) == loads
+    for uuid in ("a", "b"):
+        world.switch.hang_up(uuid, "MANAGER_REQUEST")
+    world.settle()
+    assert set(world.switch.sessions) == {"a", "b"}
+    assert world.lost() == {}
+
+
+def test_a_call_that_never_ends_here_is_lost_in_the_end() -> None:
+    world = taken_over({"a": record_of("a")})
+    world.switch.stuck = {"a"}
+    world.lose("g1")
+    world.settle(300)
+    world.win("g1")
+    world.open("g1")
+    world.settle()
+    assert world.lost() == {"a": LIVES_HERE}
+
+
+def test_what_cannot_be_put_to_rest_is_told_and_not_tried_for_ever() -> None:
+    world = taken_over({"a": record_of("a")})
+    world.switch.broken = {"sip1"}
+    world.switch.stuck = {"a"}
+    world.lose("g1")
+    world.settle(60_000)
+    told = [tell for tell in world.told if tell.code == "calls-not-ended"]
+    assert [tell.facts["legs"] for tell in told] == [1]
+    assert sum(name.endswith("sip1 rescan") for name in world.ran) <= 10
+
+
+def test_no_command_touches_more_than_the_profiles_of_the_group() -> None:
+    """`sofia recover`, `recover flush` and a bare `hupall` reach what is not ours to reach."""
+    world = taken_over(bridged("a", "b"))
+    world.lose("g1")
+    world.settle(3000)
+    for name in world.ran:
+        words = name.split()
+        if "hupall" in words:
+            assert words[2:5] == ["MANAGER_REQUEST", "sofia_profile_name", words[4]]
+        if "recover" in words or "rescan" in words:
+            assert words[1:3] == ["sofia", "profile"]
+        assert not {"flush", "stop", "start", "restart", "resume"} & set(words)

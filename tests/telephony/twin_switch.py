@@ -55,6 +55,10 @@ class TwinSwitch:
     unwritten: list[str] = field(default_factory=list)
     running: list[str] = field(default_factory=list)
     standby: set[str] = field(default_factory=set)
+    # Profiles that the configuration does not have any more; channels that do not end.
+    broken: set[str] = field(default_factory=set)
+    stuck: set[str] = field(default_factory=set)
+    is_leaving: bool = False
 
     def __post_init__(self) -> None:
         self.standby = set(self.profiles)

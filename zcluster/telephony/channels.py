@@ -338,11 +338,13 @@ class Channels:
         )
 
     def _record_of_listed(self, row: Mapping[str, str]) -> CallRecord:
-        created = row.get("created_epoch", "")
+        created, partner = row.get("created_epoch", ""), row.get("call_uuid", "")
         return CallRecord(
             profile=profile_of_name(row.get("name", "")),
             runtime_uuid=bounded(self.core_uuid, 255),
             build=bounded(self.build, 255),
+            # Of an outbound leg that rings it names the inbound one; of a leg that was answered alone, itself.
+            partner=partner if is_uuid(partner) and partner != row.get("uuid") else "",
             caller=bounded(row.get("cid_num", "")),
             callee=bounded(row.get("dest", "")),
             started_s=int(created) if created.isascii() and created.isdigit() and len(created) < 12 else 0,

@@ -41,6 +41,7 @@ class Check:
 CHECKS = (
     Check(("pause_check", "inbound"), "false", "the switch is paused (fsctl pause inbound)"),
     Check(("pause_check", "outbound"), "false", "the switch is paused (fsctl pause outbound)"),
+    Check(("shutdown_check",), "false", "the switch is about to shut down (fsctl shutdown)"),
     Check(("ready_check",), "true", "the switch is shutting down, or paused"),
 )
 _PROBLEMS = {check.problem: check for check in CHECKS}
