@@ -7,7 +7,7 @@ import pytest
 from tests.control.cluster import Cluster, settings
 from zcluster.control.events import StopAsked
 from zcluster.control.ownership import Phase
-from zcluster.supervisor.data_news import News
+from zcluster.supervisor.data_news import PLACES_MS, News
 from zcluster.wire.local_link import Groups, OwnGroup, PeerPlace, Peers
 
 PLACES = {name: (("ring", f"10.77.1.{at}"),) for at, name in enumerate("abc", 1)}
@@ -105,3 +105,12 @@ def test_a_ballot_that_the_core_exchanges_is_no_new_win(cluster: Cluster) -> Non
     tenure.exchange(tenure.counter + 5, 1)
     assert seen.groups() == before
     assert news(cluster, holder).groups().own[0].counter == tenure.counter
+
+
+def test_a_new_address_of_a_peer_is_told_within_a_second(cluster: Cluster) -> None:
+    places: dict[str, tuple[tuple[str, str], ...]] = dict(PLACES)
+    seen = News(cluster.nodes["a"], lambda peer: places[peer])
+    seen.peers()
+    places["b"] = (("ring", "10.77.1.99"), ("svc", "10.77.9.2"))
+    cluster.wait(PLACES_MS + 100)
+    assert [peer.addresses for peer in seen.peers().peers if peer.node == "b"] == [places["b"]]

@@ -17,6 +17,10 @@ from zcluster.wire.local_link import MOST_LINKS, Groups, OwnGroup, PeerPlace, Pe
 
 OWN_PHASES = frozenset({Phase.PROBING, Phase.OPENING, *OPEN_PHASES})
 
+PLACES_MS = 1000
+
+Lives = tuple[tuple[NodeName, int], ...]
+Holders = tuple[tuple[GroupName, NodeName], ...]
 Places = Callable[[NodeName], tuple[tuple[LinkName, str], ...]]
 
 
@@ -27,6 +31,9 @@ class News:
         self._node = node
         self._places = places
         self._won: dict[GroupName, tuple[Tenure, int]] = {}
+        self._seen: tuple[Lives, Holders] = ((), ())
+        self._placed_ms = -PLACES_MS
+        self._peers = Peers()
 
     def holds_nothing(self) -> bool:
         """Whether this node neither holds nor claims any group."""
@@ -49,17 +56,28 @@ class News:
         )
 
     def peers(self) -> Peers:
-        """The nodes that the core holds for living, by name, and the holder of each group that is open."""
-        s = self._node.situation
-        alive = sorted(s.detector.alive(s.now_ms), key=lambda peer: peer.name)
-        names = {peer.name for peer in alive}
-        places = tuple(
-            PeerPlace(peer.name, peer.incarnation, self._places(peer.name)[:MOST_LINKS])
-            for peer in alive[:MAX_NODES]
-        )
-        return Peers(places, tuple(self._holders(names)))
+        """The nodes that the core holds for living, by name, and the holder of each group that is open.
 
-    def _holders(self, alive: set[NodeName]) -> list[tuple[GroupName, NodeName]]:
+        Called in every tick: where nobody came or went, addresses are looked up only now and then.
+        """
+        s = self._node.situation
+        alive = s.detector.alive(s.now_ms)
+        lives = tuple([(peer.name, peer.incarnation) for peer in alive])
+        holders = self._holders({name for name, _ in lives})
+        if (lives, holders) == self._seen and s.now_ms < self._placed_ms + PLACES_MS:
+            return self._peers
+        self._seen = (lives, holders)
+        self._placed_ms = s.now_ms
+        self._peers = Peers(
+            tuple(
+                PeerPlace(name, incarnation, self._places(name)[:MOST_LINKS])
+                for name, incarnation in sorted(lives)[:MAX_NODES]
+            ),
+            holders,
+        )
+        return self._peers
+
+    def _holders(self, alive: set[NodeName]) -> Holders:
         found = []
         for group, watch in self._node.seeker.watches.items():
             tenure = self._node.holder.tenures.get(group)
@@ -68,4 +86,4 @@ class News:
                     found.append((group, self._node.situation.name))
             elif watch.holder_is_open and watch.holder in alive:
                 found.append((group, watch.holder))
-        return found
+        return tuple(found)
