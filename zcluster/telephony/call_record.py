@@ -8,7 +8,8 @@ only listed.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from typing import Any
 
 from zcluster.errors import BadMessage
 from zcluster.telephony.events import Row
@@ -63,7 +64,10 @@ class CallRecord:
         return tuple(name for name in self.limits if name not in self.reruns)
 
 
-_WIDTH = 1 + len(fields(CallRecord))
+_NAMES = tuple(each.name for each in fields(CallRecord))
+_KINDS = tuple(type(getattr(CallRecord(""), name)) for name in _NAMES)
+_TEXTS = tuple(place for place, kind in enumerate(_KINDS) if kind is str)
+_METADATA = _NAMES.index("metadata")
 
 
 def is_uuid(text: str) -> bool:
@@ -107,34 +111,40 @@ def record_of_row(row: Row, build: str, cseq: int = 0) -> CallRecord:
     )
 
 
-def without_metadata(record: CallRecord) -> CallRecord:
-    """What is kept of a record to plan with."""
-    return replace(record, metadata=b"")
-
-
 def pack_call(record: CallRecord) -> bytes:
     """The body of the record."""
-    return pack((VERSION, *(getattr(record, each.name) for each in fields(CallRecord))))
+    return pack((VERSION, *(getattr(record, name) for name in _NAMES)))
 
 
 def unpack_call(body: bytes) -> CallRecord:
     """The leg that a body tells of; raises BadMessage."""
-    version, *values = unpack(body, _WIDTH)
+    return _checked(_fields(body))
+
+
+def unpack_outline(body: bytes) -> tuple[CallRecord, bool]:
+    """The leg without its metadata, and whether it has any: thousands are planned with. Raises BadMessage."""
+    values = _fields(body)
+    metadata = values[_METADATA]
+    has_metadata = metadata != b""
+    if type(metadata) is bytes:
+        values[_METADATA] = metadata[:0] if len(metadata) <= MAX_PACKED_BYTES else metadata
+    return _checked(values), has_metadata
+
+
+def _fields(body: bytes) -> list[Any]:
+    version, *values = unpack(body, 1 + len(_NAMES))
     if type(version) is not int or version < VERSION:
         raise BadMessage("call: of no version", "version")
+    return values
+
+
+def _checked(values: list[Any]) -> CallRecord:
+    if tuple(map(type, values)) != _KINDS:
+        raise BadMessage("call: a field is of the wrong kind", "kind")
+    texts = [values[place] for place in _TEXTS]
+    if max(map(len, texts)) > TEXT_CHARACTERS or _UNFIT.search("".join(texts)):
+        raise BadMessage("call: a text is too long, or not plain", "text")
     record = CallRecord(*values)
-    _check(record)
-    return record
-
-
-def _check(record: CallRecord) -> None:
-    for each in fields(CallRecord):
-        value = getattr(record, each.name)
-        default = each.default if each.name != "profile" else ""
-        if type(value) is not type(default):
-            raise BadMessage(f"call: {each.name} is of the wrong kind", "kind")
-        if type(value) is str and (len(value) > TEXT_CHARACTERS or _UNFIT.search(value)):
-            raise BadMessage(f"call: {each.name} is too long, or no plain text", "text")
     for names in (record.limits, record.reruns):
         if len(names) > LARGEST_LIMITS or any(type(n) is not str or len(n) > PARTY_CHARACTERS for n in names):
             raise BadMessage("call: its limits are too many or too long", "limits")
@@ -144,3 +154,4 @@ def _check(record: CallRecord) -> None:
         raise BadMessage("call: its CSeq or its metadata is too large", "large")
     if not 0 <= record.started_s < SECONDS_END or not 0 <= record.answered_s < SECONDS_END:
         raise BadMessage("call: of no time", "time")
+    return record

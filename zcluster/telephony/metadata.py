@@ -43,6 +43,7 @@ _APPLICATION = re.compile(rb'<application app_name="limit" app_data="([^"]*)"')
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VALUE = re.compile(r"[A-Za-z0-9_]+")
 _LIMIT = "limit_usage_"
+_ASKED = ("direction", "bridge_to", "last_bridge_to", *BONDS, "recovered", SIP_INVITE_CSEQ)
 
 
 def pack_metadata(metadata: bytes) -> bytes:
@@ -86,10 +87,12 @@ def read_facts(metadata: bytes) -> CallFacts:
 
     Raises BadMessage for what is no call.
     """
-    variables = read_variables(metadata)
+    raw = {name.decode(): value for name, value in _VARIABLE.findall(_split(metadata)[1])}
+    # A row comes with every change of a call: only what is asked for is decoded.
+    variables = {name: _decoded(raw[name]) for name in _ASKED if name in raw}
     times = _firsts(_TIME, metadata)
     parties = _firsts(_PARTY, metadata)
-    limits = tuple(sorted(name[len(_LIMIT) :] for name in variables if name.startswith(_LIMIT)))
+    limits = tuple(sorted(name[len(_LIMIT) :] for name in raw if name.startswith(_LIMIT)))
     again = set(_limits_of_the_extension(metadata))
     cseq = variables.get(SIP_INVITE_CSEQ, "")
     return CallFacts(
@@ -108,10 +111,7 @@ def read_facts(metadata: bytes) -> CallFacts:
 
 def read_variables(metadata: bytes) -> dict[str, str]:
     """A channel's variables, decoded; the last of several counts, as for the switch. Raises BadMessage."""
-    return {
-        name.decode(): unquote(value.decode("utf-8", "replace"), errors="replace")
-        for name, value in _VARIABLE.findall(_split(metadata)[1])
-    }
+    return {name.decode(): _decoded(value) for name, value in _VARIABLE.findall(_split(metadata)[1])}
 
 
 def partner_of(variables: Mapping[str, str]) -> str:
@@ -145,6 +145,10 @@ def next_cseq(wall_ms: int, last: int) -> int:
     """A CSeq above all that was sent in a dialog so far; `last` is what an earlier takeover began with, or 0."""
     now = ((wall_ms // 1000 + NTP_UNIX_S) >> 1) & CSEQ_MASK
     return min(max(now, last) + CSEQ_MARGIN, CSEQ_END)
+
+
+def _decoded(value: bytes) -> str:
+    return unquote(value.decode("utf-8", "replace"), errors="replace")
 
 
 def _split(metadata: bytes) -> tuple[bytes, bytes, bytes]:

@@ -20,7 +20,7 @@ from zcluster.telephony.call_record import (
     CallRecord,
     is_uuid,
     unpack_call,
-    without_metadata,
+    unpack_outline,
 )
 from zcluster.telephony.channels import Channels
 from zcluster.telephony.events import Row
@@ -116,9 +116,9 @@ class Takeover:
 
     def _consider(self, uuid: str, body: bytes) -> None:
         try:
-            record = unpack_call(body)
+            record, has_metadata = unpack_outline(body)
         except BadMessage:
-            record = _UNREADABLE_LEG
+            record, has_metadata = _UNREADABLE_LEG, False
         if not is_uuid(uuid):
             record = _UNREADABLE_LEG
         if self._channels.lives(uuid) and not self._channels.is_condemned(uuid):
@@ -127,8 +127,8 @@ class Takeover:
                 self._outcome[uuid] = ""
                 self._uncounted.add(uuid)
             return
-        self._legs[uuid] = without_metadata(record)
-        if record.metadata:
+        self._legs[uuid] = record
+        if has_metadata:
             self._bare.discard(uuid)
         else:
             self._bare.add(uuid)
