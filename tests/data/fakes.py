@@ -78,6 +78,7 @@ class FakeSwitch:
             "fsctl pause_check inbound": "false",
             "fsctl pause_check outbound": "false",
             "fsctl ready_check": "true",
+            "fsctl shutdown_check": "false",
             "hash_dump limit": "-ERR no reply\n",
             "show channels as json": '{"row_count":0}',
         }

@@ -245,7 +245,7 @@ class DataProcess:
             "turns": figures.turns,
             "busy_us": figures.busy_us,
             "worst_turn_us": figures.worst_turn_us,
-            "worst_late_ms": figures.worst_late_ms,
+            "worst_oversleep_ms": figures.worst_oversleep_ms,
             "cpu_ms": time.process_time_ns() // 1_000_000,
             "pulses_unsent": self.switch.unsent_pulses,
             "limit_clients": self._limit_turns.clients,

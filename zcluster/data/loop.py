@@ -62,7 +62,7 @@ class LoopFigures:
     turns: int = 0
     busy_us: int = 0
     worst_turn_us: int = 0
-    worst_late_ms: int = 0
+    worst_oversleep_ms: int = 0
 
 
 def monotonic_ms() -> int:
@@ -104,19 +104,20 @@ class Loop:
 
     def turn(self, longest_wait_ms: int = LONGEST_WAIT_MS) -> None:
         """One turn."""
-        due_ms = min(self._due_ms(), monotonic_ms() + longest_wait_ms)
-        self._poll.poll(max(due_ms - monotonic_ms(), 0) / 1000, 1)
+        now_ms = monotonic_ms()
+        due_ms = max(now_ms, min(self._due_ms(), now_ms + longest_wait_ms))
+        self._poll.poll((due_ms - now_ms) / 1000, 1)
         began_ns = time.perf_counter_ns()
-        late_ms = monotonic_ms() - due_ms
+        overslept_ms = monotonic_ms() - due_ms
         for source in self._urgent:
             source.turn(monotonic_ms())
         has_more = any(bulk.has_more for bulk in self._bulk)
         # A backlog puts the streams' time off, but not for ever: they mend what is lost by it.
-        self._cores.tick(not has_more or late_ms > LONGEST_WAIT_MS or self._cores_are_late())
+        self._cores.tick(not has_more or self._cores_are_late())
         for source in self._later:
             source.turn(monotonic_ms())
         self._slice()
-        self._count(time.perf_counter_ns() - began_ns, late_ms)
+        self._count(time.perf_counter_ns() - began_ns, overslept_ms)
 
     def _due_ms(self) -> int:
         now_ms = monotonic_ms()
@@ -136,10 +137,10 @@ class Loop:
             while bulk.piece(monotonic_ms()) and time.monotonic_ns() < until_ns:
                 pass
 
-    def _count(self, length_ns: int, late_ms: int) -> None:
+    def _count(self, length_ns: int, overslept_ms: int) -> None:
         figures = self.figures
         length_us = length_ns // 1000
         figures.turns += 1
         figures.busy_us += length_us
         figures.worst_turn_us = max(figures.worst_turn_us, length_us)
-        figures.worst_late_ms = max(figures.worst_late_ms, late_ms)
+        figures.worst_oversleep_ms = max(figures.worst_oversleep_ms, overslept_ms)
