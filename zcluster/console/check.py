@@ -68,6 +68,7 @@ def as_data(path: Path, reading: Reading, facts: HostFacts | None) -> str:
             "simultaneous_losses_with_every_group_held": survived.losses_all_held,
             "successive_losses_survived": survived.losses_in_turn,
             "mode": str(configuration.mode),
+            "switch": str(configuration.switch.event_socket) if configuration.switch else None,
             "digest": configuration.digest,
         }
     return json.dumps(verdict, indent=2)
@@ -86,6 +87,7 @@ def summary(configuration: Configuration) -> list[str]:
         *_words(_in_turn(configuration, survived)),
         *(_words(_pair(configuration)) if survived.nodes == 2 else ()),
         *(_words(_witnesses(configuration)) if configuration.witnesses else ()),
+        *(_words(_switch(configuration)) if configuration.switch is not None else ()),
         *(_words(OBSERVING) if configuration.is_observing else ()),
         f"  digest   {configuration.digest[:16]} (the same on every host, or the files differ)",
     ]
@@ -138,6 +140,18 @@ def _witnesses(configuration: Configuration) -> str:
         f"witness  {', '.join(configuration.witnesses)}: votes and never carries traffic, so that "
         f"{_counted(carriers, 'other')} may lose {_counted(endurance(configuration).losses, 'node')} and still decide"
     )
+
+
+def _switch(configuration: Configuration) -> str:
+    """What moves with each group beside its addresses."""
+    assert configuration.switch is not None
+    moved = [
+        f"{', '.join(group.profiles)} with {group.name}" for group in configuration.groups if group.profiles
+    ]
+    plain = [group.name for group in configuration.groups if not group.profiles]
+    parts = [f"calls and registrations of {' and '.join(moved)}"] if moved else []
+    parts += [f"nothing but addresses with {' and '.join(plain)}"] if plain else []
+    return f"switch   {configuration.switch.event_socket} on each host; what moves: {'; '.join(parts)}"
 
 
 def _slaves(survived: Endurance) -> str:
