@@ -26,6 +26,7 @@ class Ownership:
 
 
 NOBODY = Ownership("", 0)
+_WHOLE = 100
 
 
 def ask_status(run_directory: Path, timeout_s: float) -> Status | None:
@@ -67,6 +68,8 @@ def complaints(statuses: Mapping[str, Status], powered: list[str], groups: list[
         if unheld:
             found.append(f"{node} sees no holder of {', '.join(unheld)}")
     found.extend(_disagreements(statuses, groups))
+    found.extend(_without_switch(statuses))
+    found.extend(_without_copies(statuses, powered))
     if not found:
         found.extend(_unready(statuses, groups))
     return found
@@ -92,6 +95,33 @@ def _disagreements(statuses: Mapping[str, Status], groups: list[str]) -> list[st
         }
         if len(said) > 1:
             found.append(f"nodes name different holders of {group}: {', '.join(sorted(map(str, said)))}")
+    return found
+
+
+def _without_switch(statuses: Mapping[str, Status]) -> list[str]:
+    """Where a switch belongs, it must have been seen and be well."""
+    found = []
+    for node, status in sorted(statuses.items()):
+        switch = status.get("switch")
+        if switch is None:
+            continue
+        if not switch["is_known"]:
+            found.append(f"{node} has not seen its switch yet")
+        found += [f"{node}: {problem}" for problem in switch["problems"]]
+    return found
+
+
+def _without_copies(statuses: Mapping[str, Status], powered: list[str]) -> list[str]:
+    """Where a switch belongs, each node must have all records of every other one."""
+    found = []
+    for node, status in sorted(statuses.items()):
+        copies = status.get("copies")
+        if copies is None:
+            continue
+        whole = {row["name"] for row in copies["nodes"] if row["percent"] == _WHOLE}
+        lacking = [name for name in powered if name not in whole and name != node]
+        if lacking:
+            found.append(f"{node} has no whole copy of {', '.join(lacking)}")
     return found
 
 
