@@ -8,6 +8,10 @@ from collections.abc import Callable
 from zcluster.adapters.core_db import CoreDb, CoreDbEvent
 from zcluster.data.heart import Heart
 from zcluster.data.switch import Switch
+from zcluster.telephony.events import RowsChanged
+
+# A third of a millisecond each, measured on the 2-core machine beside other work.
+PIECE_ROWS = 16
 
 
 class SwitchTurns:
@@ -32,7 +36,7 @@ class SwitchTurns:
 
 
 class CoreDbTurns:
-    """Hands what the switch wrote down to the cores, one batch of rows at a time: reading a call takes a while."""
+    """Hands what the switch wrote down to the cores, a few rows at a time: reading a call takes a while."""
 
     def __init__(self, core_db: CoreDb, heart: Heart, tell: Callable[[str, str, str], None]) -> None:
         self._core_db = core_db
@@ -57,7 +61,8 @@ class CoreDbTurns:
     def piece(self, _now_ms: int) -> bool:
         """A batch that came, and why nothing can."""
         if not self._waiting:
-            self._waiting.extend(self._core_db.receive())
+            for event in self._core_db.receive():
+                self._waiting.extend(_parts(event))
         if self._waiting:
             self._heart.take(self._waiting.popleft())
         problem = self._core_db.problem
@@ -66,3 +71,11 @@ class CoreDbTurns:
             if problem:
                 self._tell("warning", "core-database", f"calls cannot be followed: {problem}")
         return bool(self._waiting)
+
+
+def _parts(event: CoreDbEvent) -> list[CoreDbEvent]:
+    """The same in smaller pieces. What says that it is all there is cannot be parted."""
+    if not isinstance(event, RowsChanged) or event.is_all:
+        return [event]
+    changes = event.changes
+    return [RowsChanged(changes[at : at + PIECE_ROWS]) for at in range(0, len(changes), PIECE_ROWS)]
