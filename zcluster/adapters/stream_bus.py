@@ -48,6 +48,7 @@ SILENCE_MS = 700
 # A handshake takes its time on a busy host: each further try is given twice as long.
 LONGEST_PATIENCE_MS = 8 * SILENCE_MS
 REOPEN_MS = 1000
+STALL_MS = 50
 
 _COMMON_OPTIONS = {
     zmq.LINGER: 0,
@@ -203,7 +204,7 @@ class StreamBus:
     def run(self, now_ms: int) -> list[str]:
         """Open what is not open, give a sign of life, leave silent ways; the nodes that moved to another one."""
         late_ms = now_ms - self.deadline()
-        if late_ms > ALIVE_MS:
+        if late_ms > STALL_MS:
             # We stood still, and nobody is silent because of that.
             for peer in self._peers.values():
                 peer.heard_ms += late_ms
