@@ -108,9 +108,10 @@ class World:
     counter: int = 1
     sent: int = 0
     lives: int = 1
+    incarnation: int = 1
 
     def __post_init__(self) -> None:
-        self.replicator = Replicator("me", 1, b"k" * 32)
+        self.replicator = Replicator("me", self.incarnation, b"k" * 32)
         self.calls = Calls(self.settings, ReplicatorCopies(self.replicator))
         self.switch = TwinSwitch("core-1", tuple(p for group in self.settings.groups for p in group.profiles))
         self.stream(streams_in.Tick())

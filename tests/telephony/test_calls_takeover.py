@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.telephony.calls_world import (
@@ -13,7 +15,9 @@ from tests.telephony.calls_world import (
     ringing,
 )
 from tests.telephony.twin_switch import BUILD, call_xml
-from zcluster.streams.units import record_key
+from zcluster.streams.events import MessageReceived
+from zcluster.streams.messages import Batch
+from zcluster.streams.units import CALLS, StreamId, claim_key, record_key
 from zcluster.telephony.call_record import CallRecord, pack_call
 from zcluster.telephony.events import Answered, Row, RowsChanged, SwitchOpened, Unanswered
 from zcluster.telephony.lane import GRACE_MS
@@ -414,6 +418,21 @@ def test_a_group_lost_in_the_middle_of_a_recover_ends_what_it_brings() -> None:
     assert world.switch.standby == {"sip1", "sip1b", "sip2"}
     assert world.records("g1") == {"a", "b"}
     assert world.lost() == {}
+    world.win("g1")
+    world.open("g1")
+    world.settle()
+    assert world.switch.standby == {"sip2"}, "it was put to rest meanwhile"
+    assert set(world.switch.sessions) == {"a", "b"}
+
+
+def test_calls_of_a_lost_group_end_at_once_even_while_others_come_back() -> None:
+    world = taken_over({"a": record_of("a")})
+    world.give_calls({"b": record_of("b")})
+    world.wait(1000)
+    while not world.switch.running:
+        world.work()
+    world.lose("g1")
+    assert any("hupall" in run.command.name for run, _ in world.jobs)
 
 
 def test_a_group_lost_and_won_again_brings_the_calls_back() -> None:
@@ -650,3 +669,64 @@ def test_no_command_touches_more_than_the_profiles_of_the_group() -> None:
         if "recover" in words or "rescan" in words:
             assert words[1:3] == ["sofia", "profile"]
         assert not {"flush", "stop", "start", "restart", "resume"} & set(words)
+
+
+def test_what_a_late_recover_brings_of_a_lost_group_is_hung_up_until_it_is_gone() -> None:
+    """`hupall` passes over channels that are not up yet."""
+    world = world_with(bridged("a", "b"))
+    world.win("g1")
+    world.open("g1")
+    while not world.switch.running:
+        world.work()
+    world.switch.stuck = {"a", "b"}
+    world.lose("g1")
+    world.settle(500)
+    assert set(world.switch.sessions) == {"a", "b"}
+    world.switch.stuck.clear()
+    world.settle(4000)
+    assert not world.switch.sessions
+    assert world.records("g1") == {"a", "b"}
+
+
+def test_what_was_on_its_way_back_when_this_process_died_comes_back_in_its_next_life() -> None:
+    """The streams do not adopt what our own earlier life wrote by this very ballot."""
+    world = World(incarnation=2)
+    earlier = StreamId("me", 1, CALLS)
+    home = replace(record_of("home"), runtime_uuid="core-1")
+    records = {"away": record_of("away"), "home": home, "rang": ringing()}
+    changes: list[bytes | None] = []
+    for uuid, record in records.items():
+        changes += [record_key("g1", uuid.encode()), len(changes).to_bytes(8, "little") + pack_call(record)]
+    changes += [claim_key(b"g1"), b"theclaim" + (2).to_bytes(8, "little")]
+    world.stream(MessageReceived(Batch(earlier, 1, tuple(changes), 100), "n3"))
+    world.switch.begin("home", "sip1")
+    world.open_switch()
+    world.settle(300)
+    world.win("g1")
+    world.open("g1")
+    world.settle()
+    assert set(world.switch.sessions) == {"away", "home"}
+    assert [row.uuid for row in loaded(world)] == ["away"]
+    assert world.records("g1") == {"away", "home"}
+    world.stream(MessageReceived(Batch(earlier, 5, (record_key("g1", b"home"), None), 100), "n3"))
+    world.settle()
+    assert set(world.switch.sessions) == {"away", "home"}
+
+
+def test_nothing_comes_back_before_the_hanging_up_is_done() -> None:
+    """A `hupall` that is still on its way would end what the recover has just brought back."""
+    world = taken_over({"a": record_of("a")})
+    recovered = world.ran.count("bgapi sofia profile sip1 recover")
+    world.lose("g1")
+    world.win("g1")
+    world.open("g1")
+    for _ in range(50):
+        others = [place for place, (run, _) in enumerate(world.jobs) if "hupall" not in run.command.name]
+        if not world.tables and not others:
+            break
+        world.work(others[0] if others else 0)
+        world.tell_events()
+    assert world.ran.count("bgapi sofia profile sip1 recover") == recovered
+    assert not world.switch.running
+    world.settle()
+    assert set(world.switch.sessions) == {"a"}

@@ -46,6 +46,7 @@ from zcluster.telephony.events import (
     SwitchOpened,
     Unanswered,
 )
+from zcluster.telephony.inheritance import Inheritance
 from zcluster.telephony.lane import Lane
 from zcluster.telephony.lost_calls import LostCall
 from zcluster.telephony.part import Copies
@@ -68,6 +69,7 @@ class Calls:
         self._channels = Channels(settings, self.counts)
         self._desk = Desk(settings, copies, self._channels)
         self._lanes = {group.name: Lane(group, self._desk) for group in settings.groups}
+        self._inheritance = Inheritance()
         self._node = settings.node
         self._cleaning = ""
         self._clean_at_ms: int | None = None
@@ -124,6 +126,10 @@ class Calls:
                 actions += self._refused(purpose, reason, now)
             case GroupAdopted(name, group, counter, source) if name == CALLS and group in self._lanes:
                 self._lanes[group].adopt(counter, "" if source is None else source.node)
+                if source is not None and source.node != self._node:
+                    self._inheritance.refuse(group)
+            case Replicated(stream, changes) if stream.name == CALLS and stream.node == self._node:
+                self._inheritance.hear(changes)
             case Replicated(stream, changes) if stream.name == CALLS:
                 self._stir({group_of(key) for key in changes[::2] if key is not None})
             case GroupWon() | GroupOpened() | GroupLapsed() | GroupLost() if event.group in self._lanes:
@@ -298,12 +304,24 @@ class Calls:
             self._desk.errands.add(UNSET, uuid)
         return [ChangeRecords(CALLS, tuple(noticed.changes))] if noticed.changes else []
 
+    def _inherit(self) -> list[Action]:
+        """When it is known what lives here, and the group is ours."""
+        if not self._desk.is_ready or not self._is_whole:
+            return []
+        changes = []
+        for group, lane in self._lanes.items():
+            if lane.counter is not None and (taken := self._inheritance.take(group, self._channels)):
+                changes += taken
+                lane.stir()
+        return [ChangeRecords(CALLS, tuple(changes))] if changes else []
+
     def _carry_on(self, actions: list[Action], now: Moment) -> list[Action]:
         actions = self._take_noticed(now) + actions
         if self._channels.core_uuid and self._are_rows_known and not self._is_whole:
             self._is_whole = True
             actions.append(StreamIsWhole(CALLS))
         actions += self._clean(now)
+        actions += self._inherit()
         actions += self._lose_to_others(now)
         for lane in self._lanes.values():
             actions += lane.advance(now)
