@@ -86,3 +86,12 @@ def test_peers_come_and_go() -> None:
     # Who holds what is news for the telephony core alone.
     told = news.take_peers(peers("n3", "n4"))
     assert (told.failed, told.heard, told.changed) == ((), (), PeersChanged(("n3", "n4")))
+
+
+def test_who_has_no_switch_is_no_peer() -> None:
+    news = News(("w*",))
+    told = news.take_peers(peers("n2", "w1"))
+    assert told.heard == (PeerHeard("n2"),)
+    assert told.changed == PeersChanged(("n2",))
+    assert [place.node for place in told.places] == ["n2"]
+    assert news.take_peers(peers("n2")).changed is None

@@ -49,7 +49,10 @@ from zcluster.wire.local_link import Groups, Peers
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that was resolved from the file and this host. `limits_port` 0 takes a free one."""
+    """Everything that was resolved from the file and this host. `limits_port` 0 takes a free one.
+
+    `bystanders`: see News.
+    """
 
     settings: TelephonySettings
     incarnation: int
@@ -62,6 +65,7 @@ class Plan:
     run_dir: Path
     links: tuple[LinkAddress, ...]
     keys: BusKeys
+    bystanders: tuple[str, ...] = ()
     streams: StreamLimits | None = None
 
 
@@ -78,7 +82,7 @@ class DataProcess:
         self._plan = plan
         node = plan.settings.node
         stack.callback(channel.close)
-        self._news = News()
+        self._news = News(plan.bystanders)
         self._readiness = Readiness(monotonic_ms())
         self._was_impatient = False
         self.link = ControlLink(channel, self._take_peers, self._take_groups, self._figures)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from zcluster.control.designation import matches
 from zcluster.control.units import GroupName, NodeName
 from zcluster.streams.events import PeerFailed, PeerHeard
 from zcluster.telephony.events import GroupLapsed, GroupLost, GroupOpened, GroupWon, PeersChanged
@@ -26,9 +27,14 @@ class PeersNews:
 
 
 class News:
-    """The last state of both. `are_peers_known`: whether any word of the peers came yet."""
+    """The last state of both. `are_peers_known`: whether any word of the peers came yet.
 
-    def __init__(self) -> None:
+    `bystanders`: patterns of nodes that carry no traffic and have no switch (witnesses, never-master): they are no
+    peers here, for nothing can be copied from them.
+    """
+
+    def __init__(self, bystanders: tuple[str, ...] = ()) -> None:
+        self._bystanders = bystanders
         self.are_peers_known = False
         self._groups: dict[GroupName, OwnGroup] = {}
         self._peers = Peers()
@@ -61,7 +67,9 @@ class News:
 
     def take_peers(self, news: Peers) -> PeersNews:
         """Who came, who went. The first word also tells of those who never came: nobody."""
-        before, after = set(self.alive), {place.node: place for place in news.peers}
+        peers = tuple(place for place in news.peers if not matches(place.node, self._bystanders))
+        news = Peers(peers, news.holders)
+        before, after = set(self.alive), {place.node: place for place in peers}
         is_first = not self.are_peers_known
         had = (self.alive, self._peers.holders)
         self._peers, self.are_peers_known = news, True

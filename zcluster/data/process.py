@@ -90,6 +90,7 @@ def plan_of(configuration: Configuration, node: str, run_dir: Path) -> Plan:
         links=_own_links(configuration, node),
         # No readers: the metadata of a call holds the keys of its media.
         keys=BusKeys(keys.server, keys.client),
+        bystanders=(*configuration.witnesses, *configuration.never_master),
     )
 
 
