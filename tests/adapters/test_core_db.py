@@ -129,7 +129,7 @@ def test_a_wish_too_many_is_refused_at_once(core_db: CoreDb) -> None:
 def test_what_the_loop_does_not_fetch_waits_in_the_database(
     switch: Switch, core_db: CoreDb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(core_db_table, "BATCH_BYTES", 0)  # every change is an event of its own
+    monkeypatch.setattr(core_db_table, "BATCH_CHANGES", 1)  # every change is an event of its own
     monkeypatch.setattr(core_db_module, "LARGEST_WAITING_EVENTS", 3)
     core_db.begin()
     reader = Reader(core_db)

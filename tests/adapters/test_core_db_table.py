@@ -157,19 +157,6 @@ def test_many_changes_come_in_bounded_batches_in_order(switch: Switch, table: Co
     assert told == names
 
 
-def test_a_batch_is_bounded_in_bytes_as_well(
-    switch: Switch, table: CoreTable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settled(table)
-    monkeypatch.setattr(core_db_table, "BATCH_BYTES", 100)
-    for name in "abcd":
-        switch.answer(name, "x" * 90)
-    first = table.read()
-    assert first is not None
-    assert [uuid for uuid, _ in first.changes] == ["a", "b"]
-    assert [uuid for uuid, _ in changes(table)] == ["c", "d"]
-
-
 def test_the_log_is_pruned_and_never_reuses_a_number(
     switch: Switch, table: CoreTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,6 +227,15 @@ def test_what_is_taken_away_is_put_back_and_everything_is_told(
     switch.answer("c", "c")
     switch.hang_up("a")
     assert ("c", b"c") in changes(table)
+
+
+def test_a_log_that_was_emptied_unread_is_a_loss(switch: Switch, table: CoreTable) -> None:
+    settled(table)
+    switch.answer("a", "a")
+    switch.run("delete from zcluster_changes")
+    read = table.read()
+    assert read is not None
+    assert (read.is_all, [uuid for uuid, _ in read.changes]) == (True, ["a"])
 
 
 def test_a_start_of_the_switch_keeps_the_log(path: Path, switch: Switch, table: CoreTable) -> None:

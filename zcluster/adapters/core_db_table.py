@@ -1,7 +1,9 @@
 """FreeSWITCH's table `recovery` behind one SQLite connection of ours: read what changed, put rows in, take them out.
 
 What must hold: every transaction is short, because the switch sleeps 100 ms whenever it finds the file locked; rows
-are touched in bounded batches, and what can be prepared is prepared before the lock is taken. The switch's own
+are touched in bounded batches, and what can be prepared is prepared before the lock is taken. Under the lock a batch is
+one statement: the interpreter's lock is given up for each row that Python fetches, and a busy loop would have us wait
+for it with the file locked. So rows go through tables of this connection alone (`batch`, `wish`). The switch's own
 connection writes the log of changes, through triggers that this side installs, so no change is missed between two
 looks. The log is bounded by the triggers themselves: with nobody reading, the switch's file does not grow. When the
 log is not whole (bounded away, dropped, another file), everything is read again. Nothing raises for what is in the
@@ -30,9 +32,8 @@ from zcluster.telephony.events import Row, RowsChanged, RowsLoaded, RowsRefused
 
 Wish = LoadRows | DropRows | DropForeignRows
 
-BATCH_CHANGES = 200
-BATCH_BYTES = 2 << 20
-PAGE_ROWS = 200
+BATCH_CHANGES = 100
+PAGE_ROWS = 100
 LARGEST_ROWS = 50_000
 LARGEST_WISH_ROWS = 2_000
 LARGEST_LOG_ENTRIES = 65_536
@@ -65,23 +66,36 @@ SCHEMA = {
 }
 COLUMNS = ("runtime_uuid", "technology", "profile_name", "hostname", "uuid", "metadata")
 
-_FIELDS = "runtime_uuid, technology, profile_name, hostname, uuid, CAST(metadata AS BLOB)"
+_STAGES = (
+    f"CREATE TEMP TABLE batch (mark INTEGER, key, {', '.join(COLUMNS)})",
+    f"CREATE TEMP TABLE wish (place INTEGER PRIMARY KEY, {', '.join(COLUMNS)}, is_there)",
+)
+_LIST = ", ".join(COLUMNS)
+_FIELDS = "r.runtime_uuid, r.technology, r.profile_name, r.hostname, r.uuid, CAST(r.metadata AS BLOB)"
 # Of two rows of one uuid the later one counts: a call that was recovered writes its own beside the one loaded for it.
-_ONE = f"SELECT {_FIELDS} FROM recovery WHERE uuid = CAST(? AS TEXT) ORDER BY rowid DESC LIMIT 1"
-_PAGE = f"SELECT rowid, {_FIELDS} FROM recovery WHERE rowid > ? ORDER BY rowid LIMIT {PAGE_ROWS}"
-_ENTRIES = f"SELECT seq, uuid FROM {LOG} WHERE seq > ? ORDER BY seq LIMIT {BATCH_CHANGES}"
+_TAKE_CHANGES = (
+    f"INSERT INTO temp.batch SELECT c.seq, c.uuid, {_FIELDS} FROM "
+    f"(SELECT max(seq) AS seq, uuid FROM (SELECT seq, uuid FROM {LOG} WHERE seq > ? ORDER BY seq LIMIT ?) "
+    "GROUP BY uuid) AS c "
+    "LEFT JOIN recovery AS r ON r.rowid = (SELECT max(rowid) FROM recovery WHERE uuid = c.uuid)"
+)
+_TAKE_PAGE = (
+    f"INSERT INTO temp.batch SELECT r.rowid, r.uuid, {_FIELDS} FROM recovery AS r "
+    "WHERE r.rowid > ? ORDER BY r.rowid LIMIT ?"
+)
 _LAST = f"SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = '{LOG}'"
-_INSERT = (
-    f"INSERT INTO recovery ({', '.join(COLUMNS)}) VALUES "
+_NEXT_AND_LAST = f"SELECT (SELECT min(seq) FROM {LOG} WHERE seq > ?), ({_LAST})"
+_WISH = (
+    f"INSERT INTO temp.wish ({_LIST}) VALUES "
     f"({', '.join('CAST(? AS TEXT)' for _ in COLUMNS)})"  # bytes in, the same bytes as TEXT in the file
 )
-_DELETE = "DELETE FROM recovery WHERE uuid = CAST(? AS TEXT)"
-_FOREIGN = (
+_FIND = "UPDATE temp.wish SET is_there = EXISTS (SELECT 1 FROM recovery AS r WHERE r.uuid = wish.uuid)"
+_LOAD = f"INSERT INTO recovery ({_LIST}) SELECT {_LIST} FROM temp.wish WHERE NOT is_there ORDER BY place"
+_DROP = "DELETE FROM recovery WHERE uuid IN (SELECT uuid FROM temp.wish)"
+_DROP_FOREIGN = (
     "DELETE FROM recovery WHERE rowid IN "
-    f"(SELECT rowid FROM recovery WHERE runtime_uuid IS NOT CAST(? AS TEXT) LIMIT {PAGE_ROWS})"
+    "(SELECT rowid FROM recovery WHERE runtime_uuid IS NOT CAST(? AS TEXT) LIMIT ?)"
 )
-
-
 _FORBIDDEN = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 
 
@@ -92,6 +106,14 @@ class Unfit(Exception):
 class _FileIdentity(NamedTuple):
     device: int
     inode: int
+
+
+class _Taken(NamedTuple):
+    """`mark`: a number of the log, or a rowid, up to which we have read."""
+
+    mark: int
+    uuid: str
+    row: Row | None
 
 
 class CoreTable:
@@ -206,14 +228,13 @@ class CoreTable:
     def _read_changes(self, connection: sqlite3.Connection) -> RowsChanged | None:
         if _number(connection, "PRAGMA schema_version") != self._schema_version:
             return self._read_all(connection)  # the switch has started: are the triggers still there?
-        with _transaction(connection, "BEGIN"):
-            entries = connection.execute(_ENTRIES, (self._position,)).fetchall()
-            last = _number(connection, _LAST)
-            position, changes = _present_rows(connection, entries, self._position)
-        if (entries[0][0] != self._position + 1) if entries else (last != self._position):
+        following, last = connection.execute(_NEXT_AND_LAST, (self._position,)).fetchone()
+        if (following or last) != (self._position + 1 if following else self._position):
             return self._read_all(connection)
-        self._position = position
-        self.has_more = position < last
+        taken = _taken(connection, _TAKE_CHANGES, self._position, BATCH_CHANGES) if following else []
+        self._position = taken[-1].mark if taken else self._position
+        self.has_more = self._position < last
+        changes = tuple((each.uuid, each.row) for each in taken if each.uuid)
         return RowsChanged(changes) if changes else None
 
     def _read_all(self, connection: sqlite3.Connection) -> RowsChanged:
@@ -224,10 +245,10 @@ class CoreTable:
         position = _number(connection, _LAST)
         rows: dict[str, Row] = {}
         rowid = -(2**63)
-        while page := connection.execute(_PAGE, (rowid,)).fetchall():
-            rowid = page[-1][0]
-            # the later row of one uuid replaces the earlier, as in _ONE
-            rows.update((row.uuid, row) for row in (_row(fields[1:]) for fields in page) if row.uuid)
+        while page := _taken(connection, _TAKE_PAGE, rowid, PAGE_ROWS):
+            rowid = page[-1].mark
+            # the later row of one uuid replaces the earlier
+            rows.update((each.uuid, each.row) for each in page if each.uuid and each.row)
             if len(rows) > LARGEST_ROWS:
                 raise Unfit(f"{self._path} holds more than {LARGEST_ROWS} calls for recovery")
         self._position = position
@@ -249,32 +270,34 @@ class CoreTable:
                 return RowsLoaded(purpose, self._drop_foreign(core_uuid))
 
     def _load(self, purpose: str, rows: Sequence[Row]) -> RowsLoaded:
-        values = {row.uuid: _values(row) for row in rows}
-        with self._writing() as connection:
-            there = {uuid for uuid in values if connection.execute(_ONE, (_bytes_of(uuid),)).fetchone()}
-            connection.executemany(_INSERT, [fields for uuid, fields in values.items() if uuid not in there])
-        skipped = tuple(uuid for uuid in values if uuid in there)
-        return RowsLoaded(purpose, len(values) - len(skipped), skipped)
+        wanted = {row.uuid: row for row in rows}
+        with self._writing([_values(row) for row in wanted.values()]) as connection:
+            connection.execute(_FIND)
+            count = connection.execute(_LOAD).rowcount
+        there = connection.execute("SELECT uuid FROM temp.wish WHERE is_there ORDER BY place").fetchall()
+        return RowsLoaded(purpose, count, tuple(uuid for (uuid,) in there))
 
     def _drop(self, uuids: Iterable[str]) -> int:
-        named = [(_bytes_of(uuid),) for uuid in uuids]
-        with self._writing() as connection:
-            return connection.executemany(_DELETE, named).rowcount
+        named = [_values(Row("", "", "", "", uuid, b"")) for uuid in uuids]
+        with self._writing(named) as connection:
+            return connection.execute(_DROP).rowcount
 
     def _drop_foreign(self, core_uuid: str) -> int:
         dropped = 0
         while True:
-            with self._writing() as connection:
-                count = connection.execute(_FOREIGN, (_bytes_of(core_uuid),)).rowcount
+            with self._writing([]) as connection:
+                count = connection.execute(_DROP_FOREIGN, (_bytes_of(core_uuid), PAGE_ROWS)).rowcount
             dropped += count
             if count < PAGE_ROWS:
                 return dropped
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction whose own changes leave no trace in the log."""
+    def _writing(self, wished: Sequence[tuple[bytes, ...]]) -> Iterator[sqlite3.Connection]:
+        """A transaction whose own changes leave no trace in the log; `wished` stands in the table `wish`."""
         connection = self._opened()
         _install(connection)
+        connection.execute("DELETE FROM temp.wish")
+        connection.executemany(_WISH, wished)
         with _transaction(connection, "BEGIN IMMEDIATE"):
             before = _number(connection, _LAST)
             yield connection
@@ -326,6 +349,9 @@ def _connect(path: Path) -> sqlite3.Connection:
         # The journal's mode stays the file's: it brings the file back if this process is killed in a commit.
         connection.execute("PRAGMA synchronous = OFF").fetchall()
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}").fetchall()
+        connection.execute("PRAGMA temp_store = MEMORY").fetchall()
+        for text in _STAGES:
+            connection.execute(text)
     except sqlite3.Error:
         connection.close()
         raise
@@ -362,25 +388,14 @@ def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
-def _present_rows(
-    connection: sqlite3.Connection, entries: Sequence[tuple[int, str | None]], position: int
-) -> tuple[int, tuple[tuple[str, Row | None], ...]]:
-    """How far the log was followed, and each uuid named in it once, in the order of its last entry."""
-    rows: dict[str, Row | None] = {}
-    size = 0
-    for seq, uuid in entries:
-        if size > BATCH_BYTES:
-            break
-        position = seq
-        if not uuid:
-            continue
-        known = uuid in rows
-        row = rows.pop(uuid, None)
-        if not known and (fields := connection.execute(_ONE, (_bytes_of(uuid),)).fetchone()):
-            row = _row(fields)
-            size += len(row.metadata)
-        rows[uuid] = row
-    return position, tuple(rows.items())
+def _taken(connection: sqlite3.Connection, statement: str, after: int, limit: int) -> list[_Taken]:
+    """What the statement puts into the table `batch`, by its mark. The file is locked for that statement alone."""
+    connection.execute("DELETE FROM temp.batch")
+    connection.execute(statement, (after, limit))
+    return [
+        _Taken(mark, key or "", None if fields[4] is None else _row(fields))
+        for mark, key, *fields in connection.execute("SELECT * FROM temp.batch ORDER BY mark").fetchall()
+    ]
 
 
 def _row(fields: Sequence[object]) -> Row:
