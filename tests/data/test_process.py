@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -12,8 +14,10 @@ import pytest
 
 from tests.data.fakes import FakeSwitch, Host, free_ports, introduce, until
 from zcluster.adapters.control_socket import ask
-from zcluster.streams.units import LIMITS, REGISTRATIONS
+from zcluster.streams.units import CALLS, LIMITS, REGISTRATIONS
 from zcluster.wire.local_link import LARGEST_PACKET_BYTES, Health, PacketReader, Stop
+
+CAPTURES = Path(__file__).parent.parent / "switch" / "captures"
 
 
 @pytest.fixture
@@ -280,3 +284,55 @@ def test_the_program_itself(tmp_path: Path) -> None:
         child.kill()
         child.wait()
         switch.kill()
+
+
+def written(host: Host, rows: list[dict[str, str]]) -> None:
+    """What the switch writes when it tracks calls."""
+    database = sqlite3.connect(host.where / "core.db", timeout=5)
+    with database:
+        for row in rows:
+            names = ("runtime_uuid", "technology", "profile_name", "hostname", "uuid", "metadata")
+            values = [row[name] for name in names]
+            database.execute(f"INSERT INTO recovery ({', '.join(names)}) VALUES (?, ?, ?, ?, ?, ?)", values)
+    database.close()
+
+
+def in_table(host: Host) -> set[str]:
+    database = sqlite3.connect(host.where / "core.db", timeout=5)
+    found = {uuid for (uuid,) in database.execute("SELECT uuid FROM recovery")}
+    database.close()
+    return found
+
+
+def test_a_call_of_a_killed_switch_is_put_into_the_next_holders_and_recovered(hosts: list[Host]) -> None:
+    recorded = json.loads((CAPTURES / "recovery-rows-one-call.json").read_text())
+    first, second = pair = hosts[:2]
+    introduce(pair)
+    well(pair)
+    first.owns(("blue", 1))
+    complete(pair)
+    assert second.process is not None
+    winners = second.process.replicator.tables[CALLS].winners
+    until(pair, lambda: b"blue" in winners())
+    profile = recorded[0]["profile_name"]
+    rows = [
+        {
+            **row,
+            "runtime_uuid": "core-n1",
+            "profile_name": "sip1",
+            "metadata": row["metadata"].replace(profile, "sip1"),
+        }
+        for row in recorded
+    ]
+    written(first, rows)
+    uuids = {row["uuid"] for row in rows}
+    until(pair, lambda: len(second.records(CALLS)) == len(uuids))
+    assert in_table(second) == set()
+    second.switch.asked.clear()
+    # The kill: the holder says so, releases, and the next one wins.
+    first.switch.kill()
+    until(pair, lambda: "switch" in first.faults)
+    first.owns()
+    second.owns(("blue", 2))
+    until(pair, lambda: "sofia profile sip1 recover" in second.switch.asked)
+    assert in_table(second) == uuids
