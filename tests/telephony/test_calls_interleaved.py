@@ -136,6 +136,9 @@ def test_each_call_comes_back_or_is_lost_once_whatever_happens(script: list[tupl
             assert world.records(group) == living, "a record of no call"
             for uuid in world.theirs[group].keys() - world.withdrawn:
                 assert (uuid in living) != (uuid in lost), uuid
+    words = {what for what, _ in script}
+    if not words & {"lose", "bye", "withdraw", "restart", "kill", "pause"}:
+        assert not switch.mute(), "half a bridge"
     foreign = [row.uuid for row in switch.rows if row.runtime_uuid != switch.core_uuid]
     if all(lane._is_open or lane.counter is None for lane in world.calls._lanes.values()):
         assert not foreign, "left in the table, to be recovered by accident"

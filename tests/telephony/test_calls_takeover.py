@@ -226,6 +226,24 @@ def test_the_two_legs_may_be_of_two_groups() -> None:
     assert world.lost() == {}
 
 
+def test_half_a_call_waits_until_the_group_of_the_other_half_is_open() -> None:
+    world = World()
+    world.open_switch()
+    world.claim_theirs("g1", "g2")
+    both = bridged("a", "b", "sip1", "sip2")
+    world.give_calls({"a": both["a"]}, "g1")
+    world.give_calls({"b": both["b"]}, "g2")
+    world.die()
+    world.win("g1")
+    world.win("g2")
+    world.open("g1")
+    world.settle(1000)
+    assert not world.switch.sessions
+    world.open("g2")
+    world.settle()
+    assert set(world.switch.sessions) == {"a", "b"}
+
+
 @pytest.mark.parametrize(
     ("record", "reason"),
     [

@@ -37,6 +37,7 @@ class Desk:
     is_clean: bool = False
     table_problem: str = ""
     takeovers: dict[GroupName, Takeover] = field(default_factory=dict)
+    open_groups: set[GroupName] = field(default_factory=set)
     errands: Errands = field(init=False)
     _refusals: int = 0
     _number: int = 0
@@ -64,7 +65,9 @@ class Desk:
         name = group.name
 
         def comes_with(uuid: str) -> bool:
-            return any(other.brings(uuid) for each, other in self.takeovers.items() if each != name)
+            # Both open: the first half would wait two seconds for the other one, and then be mute.
+            others = (each for each in self.takeovers if each != name and {each, name} <= self.open_groups)
+            return any(self.takeovers[each].brings(uuid) for each in others)
 
         taken = Takeover(group, self.settings.node, source, self.copies, self.channels, comes_with)
         self.takeovers[name] = taken
@@ -73,8 +76,16 @@ class Desk:
     def read(self, takeover: Takeover) -> None:
         """Look at its records again, and let those wait no longer that waited for the other half of a call."""
         takeover.read()
+        self._wake(takeover)
+
+    def open_group(self, group: GroupName) -> None:
+        """Its addresses are here."""
+        self.open_groups.add(group)
+        self._wake(None)
+
+    def _wake(self, reader: Takeover | None) -> None:
         for other in self.takeovers.values():
-            if other is not takeover and not other.is_stale and other.has_halves:
+            if other is not reader and other.has_halves:
                 other.is_stale = True
 
     def refuse_table(self, reason: str) -> None:

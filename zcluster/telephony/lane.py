@@ -69,7 +69,7 @@ class Lane:
         """The group is ours by that ballot."""
         if self.counter != counter:
             self.counter = counter
-            self._is_open = False
+            self._close()
             self._begin()
 
     def adopt(self, counter: int, source: NodeName) -> None:
@@ -82,20 +82,25 @@ class Lane:
         """The addresses are here: the switch may speak."""
         if self.counter == counter and not self._is_open:
             self._is_open, self._opened_ms = True, now.mono_ms
+            self._desk.open_group(self.group.name)
 
     def lapse(self) -> None:
         """The gate is closed for now. What lives stays; what is not back yet waits."""
-        self._is_open = False
+        self._close()
 
     def lose(self, now: Moment) -> list[Action]:
         """The group is another's: end everything here."""
         self.counter = None
-        self._is_open = False
+        self._close()
         self._is_resting = False
         self._hangups = 0
         self._begin()
         # Not a step: it must not wait for a recover that runs, and is done again after it.
         return self._hang_up(now) if self._desk.is_open else []
+
+    def _close(self) -> None:
+        self._is_open = False
+        self._desk.open_groups.discard(self.group.name)
 
     def begin_life(self, now: Moment) -> None:
         """The switch started anew: in standby, with no calls, and its table will be cleared."""
@@ -207,9 +212,8 @@ class Lane:
                 return self._finish_recover(step)
             case "rest":
                 self._is_resting = not step.failed
-                self._active.clear()
                 self._hangups += 1
-                self._retry_at_ms = now.mono_ms + HANGUP_EVERY_MS
+                self._retry_at_ms = now.mono_ms + HANGUP_EVERY_MS if self.counter is None else None
         return []
 
     def _finish_load(self, step: Step) -> None:
@@ -261,7 +265,7 @@ class Lane:
         times = [self._quiet_until_ms]
         if self._takeover is not None and self._takeover.is_stale and self._read_ms is not None:
             times.append(self._read_ms + REREAD_MS)
-        elif self._is_open and not self._loaded and not self._hanging_up:
+        elif self._may_conclude():
             times.append(self._settle_at_ms)
         return min((each for each in times if each is not None), default=None)
 
@@ -296,7 +300,7 @@ class Lane:
                 return actions
         if self._may_recover():
             return self._check()
-        if self._is_open and not self._loaded and not self._hanging_up:
+        if self._may_conclude():
             return self._conclude(now)
         return self._check() if self.blocked else []
 
@@ -311,6 +315,9 @@ class Lane:
 
     def _may_recover(self) -> bool:
         return self._is_open and not self._hanging_up and bool(self._loaded or self._standing_by())
+
+    def _may_conclude(self) -> bool:
+        return self._is_open and not self._loaded and not self._hanging_up
 
     def _standing_by(self) -> list[str]:
         return [profile for profile in self.group.profiles if profile not in self._active]
