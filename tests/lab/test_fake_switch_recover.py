@@ -260,6 +260,30 @@ def test_triggers_of_others_are_carried_out_and_a_locked_database_is_tried_again
     assert first.database.failed_statements == 0
 
 
+def test_the_rows_are_gone_when_recover_answers_so_that_the_next_batch_is_not(
+    first: World, second: World
+) -> None:
+    first.call("9001")
+    first.call("9002")
+    rows = written(first)
+    with sqlite3.connect(second.plan.core_db, isolation_level=None) as other:
+        second.put(rows[:2])
+        answers: list[str] = []
+        other.execute("begin immediate")
+        second.switch.ask(RECOVER, answers.append, second.now)
+        second.wait(1000)
+        assert answers == []  # somebody has the database: it is tried again, as the real one does
+        other.execute("commit")
+        second.wait(100)
+        assert (answers, other.execute("select count(*) from recovery").fetchone()) == (
+            ["Recovered 2 session(s)\n"],
+            (0,),
+        )
+        second.put(rows[2:])
+        assert second.ask(RECOVER) == "Recovered 2 session(s)\n"
+    other.close()
+
+
 def test_a_running_recover_holds_a_read_lock(first: World, second: World) -> None:
     for number in ("9001", "9002"):
         first.call(number)

@@ -62,13 +62,12 @@ class CoreDatabase:
         if self._due_ms is None or now_ms < self._due_ms:
             return
         try:
-            if not self._writer.in_transaction:
-                self._writer.execute("begin immediate")
-                self._carry_out()
-            self._writer.execute("commit")
+            self._writer.execute("begin exclusive")
         except sqlite3.OperationalError:
             self._due_ms = now_ms + BUSY_RETRY_MS
             return
+        self._carry_out()
+        self._writer.execute("commit")
         self._due_ms = now_ms + self._lag_ms if self._queue else None
 
     def foreign_rows(self, core_uuid: str, profile: str) -> Iterator[StoredRow]:
@@ -82,10 +81,13 @@ class CoreDatabase:
         ):  # locked for too long: FreeSWITCH logs that and recovers nothing more
             self.failed_statements += 1
 
-    def delete_foreign_rows(self, core_uuid: str, profile: str) -> None:
-        """After recover, whether or not a call came of them. Waits behind what is queued."""
-        self._queue.append(Write(f"delete from recovery where {_FOREIGN}", (core_uuid, profile)))
-        self._due_ms = 0
+    def delete_foreign_rows(self, core_uuid: str, profile: str) -> bool:
+        """After recover, whether or not calls came of them. False while somebody has the database: try again."""
+        try:
+            self._writer.execute(f"delete from recovery where {_FOREIGN}", (core_uuid, profile))
+        except sqlite3.OperationalError:
+            return False
+        return True
 
     def flush_rows(self, profile: str) -> None:
         """`recover flush`: deletes without looking whose they are."""

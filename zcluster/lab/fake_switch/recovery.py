@@ -20,6 +20,8 @@ from zcluster.lab.fake_switch.metadata import read_direction, read_times, read_v
 from zcluster.lab.fake_switch.outputs import Now
 from zcluster.lab.fake_switch.settings import ProfilePlan
 
+CLEAN_RETRY_MS = 100
+
 
 class StoredRow(NamedTuple):
     """What recover reads of a row."""
@@ -30,10 +32,13 @@ class StoredRow(NamedTuple):
 
 @dataclass(slots=True)
 class Recovery:
-    """A recover that runs: one leg after another. `finish` is given how many were recovered."""
+    """A recover that runs: one leg after another, then `clean`, then `finish` with how many were recovered.
 
-    profiles: tuple[str, ...]
+    `clean` deletes the rows; False when it has to be tried again.
+    """
+
     rows: Iterator[StoredRow]
+    clean: Callable[[], bool]
     finish: Callable[[int], None]
     due_ms: int
     recovered: int = 0
@@ -57,7 +62,10 @@ class Recoveries:
             while each.due_ms <= now.mono_ms:
                 row = next(each.rows, None)
                 if row is None:
-                    done.append(each)
+                    if each.clean():
+                        done.append(each)
+                    else:
+                        each.due_ms = now.mono_ms + CLEAN_RETRY_MS
                     break
                 each.recovered += resurrect(row)
                 each.due_ms += self.leg_ms

@@ -114,13 +114,15 @@ def _recover(state: SwitchState, names: tuple[str, ...], done: Callable[[int], N
     for name in names:
         state.profiles[name].is_in_standby = False
 
-    def finish(count: int) -> None:
-        for name in names:
-            state.database.delete_foreign_rows(core_uuid, name)
-        done(count)
+    left = list(names)
+
+    def clean() -> bool:
+        while left and state.database.delete_foreign_rows(core_uuid, left[0]):
+            del left[0]
+        return not left
 
     stored = (row for name in names for row in state.database.foreign_rows(core_uuid, name))
-    state.recoveries.running.append(Recovery(names, stored, finish, now.mono_ms))
+    state.recoveries.running.append(Recovery(stored, clean, done, now.mono_ms))
 
 
 def _recovered(count: int) -> str:
