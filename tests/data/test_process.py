@@ -336,3 +336,29 @@ def test_a_call_of_a_killed_switch_is_put_into_the_next_holders_and_recovered(ho
     second.owns(("blue", 2))
     until(pair, lambda: "sofia profile sip1 recover" in second.switch.asked)
     assert in_table(second) == uuids
+
+
+def test_the_switch_is_told_what_the_others_count(hosts: list[Host]) -> None:
+    """As mod_hash asks it."""
+    first, second = pair = hosts[:2]
+    first.switch.answers["hash_dump limit"] = "L/outbound_carrier1/3/0/0/1790000000\n"
+    introduce(pair)
+    well(pair)
+    complete(pair)
+    assert second.process is not None
+    until(pair, lambda: bool(second.process and second.process.limits_port))
+    heard = b""
+    with socket.create_connection(("127.0.0.1", second.process.limits_port)) as poller:
+        poller.setblocking(False)
+        poller.send(b"auth ClueCon\n\n")
+
+        def is_told() -> bool:
+            nonlocal heard
+            poller.send(b"api hash_dump limit\n\n")
+            try:
+                heard += poller.recv(65536)
+            except BlockingIOError:
+                pass
+            return b"L/outbound_carrier1/3/" in heard
+
+        until(pair, is_told)
