@@ -3,7 +3,7 @@ from __future__ import annotations
 from zlib import crc32
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zcluster.streams.table import Table
@@ -81,6 +81,7 @@ def test_claims_are_read_as_they_come_and_go() -> None:
 
 
 @given(CHANGES)
+@settings(max_examples=20)
 def test_the_buckets_are_the_table(changes: list[tuple[bytes, bytes | None]]) -> None:
     table = Table()
     table.apply(flat(changes))

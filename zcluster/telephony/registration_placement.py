@@ -203,7 +203,7 @@ class Placement:
 
     def turn(self, now: Moment) -> list[Command]:
         """The next orders to the switch, at most about TURN_ROWS."""
-        if not self._is_open or now.mono_ms < self._turn_at_ms:
+        if not self._is_open or now.mono_ms < self._turn_at_ms or self._unanswered >= WINDOW:
             return []
         orders: list[Command] = []
         room = min(TURN_ROWS, WINDOW - self._unanswered)
