@@ -11,6 +11,7 @@ import ctypes
 import os
 import shutil
 import socket
+import stat
 import sys
 from pathlib import Path
 
@@ -48,6 +49,23 @@ def prepare(config: Path, key: Path) -> Path:
     return copy
 
 
+def make_readable(*places: Path) -> None:
+    """Show these directories to everybody where one above them is its owner's alone; on this host, nowhere else."""
+    hidden: dict[Path, tuple[Path, Path]] = {}
+    for place in dict.fromkeys(path.resolve() for path in places):
+        closed = [above for above in place.parents if not above.stat().st_mode & stat.S_IXOTH]
+        if closed:
+            kept = Path(f"/run/shown-{len(hidden)}")
+            kept.mkdir()
+            namespaces.mount(str(place), kept, None, namespaces.MS_BIND)
+            hidden[place] = (kept, closed[-1])
+    for above in {above for _, above in hidden.values()}:
+        namespaces.mount("tmpfs", above, "tmpfs", 0, "mode=755")
+    for place, (kept, _) in hidden.items():
+        place.mkdir(parents=True, exist_ok=True)
+        namespaces.mount(str(kept), place, None, namespaces.MS_BIND)
+
+
 def become_the_service() -> None:
     """Give everything up but the three capabilities, for good."""
     for number in range(_LAST_CAPABILITY + 1):
@@ -72,5 +90,6 @@ def _checked(result: int) -> None:
 
 if __name__ == "__main__":
     config_file = prepare(Path(sys.argv[1]), Path(sys.argv[2]))
+    make_readable(Path(sys.base_prefix), Path(sys.prefix), Path(__file__).parents[2])
     become_the_service()
     sys.exit(run(config_file))
