@@ -53,6 +53,7 @@ WALL_MS = 1_800_000_000_000
 # From a call that one switch lets in until every other switch counts it: the event's way, a batch's age, the network,
 # the steps of this world, and a poll.
 STALE_MS = EVENT_MS + 5 + 30 + POLL_MS + 5 * STEP_MS
+SETTLED_MS = 1000 + STALE_MS
 
 
 @dataclass(slots=True)
@@ -156,6 +157,8 @@ class World:
         self.random = Random(seed)
         self.now = 1000
         self.slow_ms = slow_ms
+        # How often, of all polls, a switch does not ask its remote.
+        self.stalls = 0.0
         self.names = [f"n{number}" for number in range(1, nodes + 1)]
         self.groups = [f"g{number}" for number in range(1, nodes)]
         self.rates = rates or {}
@@ -170,6 +173,7 @@ class World:
         self._due: list[Due] = []
         self._order = 0
         self._last: dict[tuple[str, str], int] = {}
+        self.died_ms = self.adopted_ms = 0
         # Since when each node's switch could know what the others use.
         self.opened_ms = dict.fromkeys(self.names, 0)
         self.hosts: dict[str, Host] = {}
@@ -293,6 +297,16 @@ class World:
             if host.is_alive and host.is_switch_up and host.switch.is_linked
         }
 
+    def is_told(self, node: str) -> bool:
+        """Whether a node has had time to learn what the others use.
+
+        One that came after a death does not know what the dead one used before somebody has adopted it.
+        """
+        has_missed = self.opened_ms[node] > self.died_ms and (
+            bool(self.orphans) or self.now - self.adopted_ms < SETTLED_MS
+        )
+        return not has_missed and self.now - self.opened_ms[node] >= SETTLED_MS
+
     def run(self, for_ms: int) -> None:
         until = self.now + for_ms
         while self.now < until:
@@ -329,6 +343,8 @@ class World:
         self._tell(host, SwitchOpened(f"life-{host.switch.life}", "build", host.name, False))
 
     def _lose_calls(self, host: Host) -> None:
+        if not self.orphans:
+            self.died_ms = self.now
         for call in host.switch.calls:
             if call.is_bridged and self.now - call.since_ms >= TRACKED_MS:
                 self.orphans.setdefault(call.group, []).append(call)
@@ -400,7 +416,8 @@ class World:
         if host.replicator.deadline() <= self.now:
             self._stream(host, StreamTick())
         is_polling = host.is_switch_up and host.switch.is_linked
-        if is_polling and self.now % POLL_MS == host.switch.phase_ms:
+        is_stalled = self.stalls > 0 and self.random.random() < self.stalls
+        if is_polling and not is_stalled and self.now % POLL_MS == host.switch.phase_ms:
             text = host.limits.answer()
             assert text
             assert text == NOTHING or text.startswith("L/")
@@ -447,6 +464,7 @@ class World:
     def _adopt(self, host: Host, adopted: GroupAdopted) -> None:
         """What the part for calls does: from here on it counts the calls of that group as recovered."""
         if adopted.name == CALLS:
+            self.adopted_ms = self.now
             for call in self.orphans.pop(adopted.group, []):
                 call.is_recovered = True
                 host.switch.calls.append(call)
