@@ -13,7 +13,8 @@ from zcluster.adapters.core_db_place import (
     path_of,
     refusal_of_dsn,
 )
-from zcluster.adapters.core_db_table import COLUMNS, CoreTable
+from zcluster.adapters.core_db_statements import COLUMNS
+from zcluster.adapters.core_db_table import CoreTable
 
 MOUNTS = r"""
 22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw

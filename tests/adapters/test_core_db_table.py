@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tests.adapters.core_file import LIFE, Switch
 from zcluster.adapters import core_db_table
-from zcluster.adapters.core_db_table import BATCH_CHANGES, COLUMNS, LARGEST_WISH_ROWS, PAGE_ROWS, CoreTable
+from zcluster.adapters.core_db_statements import COLUMNS, LARGEST_LOG_ENTRIES, SCHEMA
+from zcluster.adapters.core_db_table import BATCH_CHANGES, LARGEST_WISH_ROWS, PAGE_ROWS, CoreTable
 from zcluster.telephony.actions import DropForeignRows, DropRows, LoadRows
 from zcluster.telephony.events import Row, RowsChanged, RowsLoaded, RowsRefused
 
@@ -187,8 +188,8 @@ def test_pruning_leaves_what_was_not_read(
 def test_with_nobody_reading_the_log_stays_bounded_and_the_loss_is_noticed(
     switch: Switch, table: CoreTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bound = core_db_table.LARGEST_LOG_ENTRIES
-    small = {name: text.replace(str(bound), "20") for name, text in core_db_table.SCHEMA.items()}
+    bound = LARGEST_LOG_ENTRIES
+    small = {name: text.replace(str(bound), "20") for name, text in SCHEMA.items()}
     monkeypatch.setattr(core_db_table, "SCHEMA", small)
     settled(table)
     for number in range(50):

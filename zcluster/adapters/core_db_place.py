@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from zcluster.adapters.core_db_table import LOCK_WAIT_S, LOG, missing_columns
+from zcluster.adapters.core_db_statements import LOG
+from zcluster.adapters.core_db_table import LOCK_WAIT_S, missing_columns
 
 MOUNTS = Path("/proc/self/mountinfo")
 DATABASE_NAME = "core"

@@ -27,6 +27,21 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from zcluster.adapters.core_db_statements import (
+    COLUMNS,
+    DROP,
+    DROP_FOREIGN,
+    FIND,
+    LAST,
+    LOAD,
+    LOG,
+    NEXT_AND_LAST,
+    SCHEMA,
+    STAGES,
+    TAKE_CHANGES,
+    TAKE_PAGE,
+    WISH,
+)
 from zcluster.telephony.actions import DropForeignRows, DropRows, LoadRows
 from zcluster.telephony.events import Row, RowsChanged, RowsLoaded, RowsRefused
 
@@ -36,7 +51,6 @@ BATCH_CHANGES = 100
 PAGE_ROWS = 100
 LARGEST_ROWS = 50_000
 LARGEST_WISH_ROWS = 2_000
-LARGEST_LOG_ENTRIES = 65_536
 PRUNE_ENTRIES = 500
 PRUNE_EVERY_S = 1.0
 LOCK_WAIT_S = 0.1
@@ -45,57 +59,6 @@ LOCK_PATIENCE_S = 2.0
 WISH_LIMIT_S = 5.0
 CACHE_KIB = 32 * 1024  # more than any transaction of ours writes: a spill would lock the file before its end
 
-LOG = "zcluster_changes"
-_BOUND = f"DELETE FROM {LOG} WHERE seq <= last_insert_rowid() - {LARGEST_LOG_ENTRIES};"
-# Kept word for word by SQLite, so that a text that differs is another version's.
-SCHEMA = {
-    LOG: f"CREATE TABLE {LOG} (seq INTEGER PRIMARY KEY AUTOINCREMENT, uuid TEXT)",
-    "zcluster_insert": (
-        "CREATE TRIGGER zcluster_insert AFTER INSERT ON recovery BEGIN "
-        f"INSERT INTO {LOG} (uuid) VALUES (NEW.uuid); {_BOUND} END"
-    ),
-    "zcluster_update": (
-        "CREATE TRIGGER zcluster_update AFTER UPDATE ON recovery BEGIN "
-        f"INSERT INTO {LOG} (uuid) SELECT OLD.uuid WHERE OLD.uuid IS NOT NEW.uuid; "
-        f"INSERT INTO {LOG} (uuid) VALUES (NEW.uuid); {_BOUND} END"
-    ),
-    "zcluster_delete": (
-        "CREATE TRIGGER zcluster_delete AFTER DELETE ON recovery BEGIN "
-        f"INSERT INTO {LOG} (uuid) VALUES (OLD.uuid); {_BOUND} END"
-    ),
-}
-COLUMNS = ("runtime_uuid", "technology", "profile_name", "hostname", "uuid", "metadata")
-
-_STAGES = (
-    f"CREATE TEMP TABLE batch (mark INTEGER, key, {', '.join(COLUMNS)})",
-    f"CREATE TEMP TABLE wish (place INTEGER PRIMARY KEY, {', '.join(COLUMNS)}, is_there)",
-)
-_LIST = ", ".join(COLUMNS)
-_FIELDS = "r.runtime_uuid, r.technology, r.profile_name, r.hostname, r.uuid, CAST(r.metadata AS BLOB)"
-# Of two rows of one uuid the later one counts: a call that was recovered writes its own beside the one loaded for it.
-_TAKE_CHANGES = (
-    f"INSERT INTO temp.batch SELECT c.seq, c.uuid, {_FIELDS} FROM "
-    f"(SELECT max(seq) AS seq, uuid FROM (SELECT seq, uuid FROM {LOG} WHERE seq > ? ORDER BY seq LIMIT ?) "
-    "GROUP BY uuid) AS c "
-    "LEFT JOIN recovery AS r ON r.rowid = (SELECT max(rowid) FROM recovery WHERE uuid = c.uuid)"
-)
-_TAKE_PAGE = (
-    f"INSERT INTO temp.batch SELECT r.rowid, r.uuid, {_FIELDS} FROM recovery AS r "
-    "WHERE r.rowid > ? ORDER BY r.rowid LIMIT ?"
-)
-_LAST = f"SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = '{LOG}'"
-_NEXT_AND_LAST = f"SELECT (SELECT min(seq) FROM {LOG} WHERE seq > ?), ({_LAST})"
-_WISH = (
-    f"INSERT INTO temp.wish ({_LIST}) VALUES "
-    f"({', '.join('CAST(? AS TEXT)' for _ in COLUMNS)})"  # bytes in, the same bytes as TEXT in the file
-)
-_FIND = "UPDATE temp.wish SET is_there = EXISTS (SELECT 1 FROM recovery AS r WHERE r.uuid = wish.uuid)"
-_LOAD = f"INSERT INTO recovery ({_LIST}) SELECT {_LIST} FROM temp.wish WHERE NOT is_there ORDER BY place"
-_DROP = "DELETE FROM recovery WHERE uuid IN (SELECT uuid FROM temp.wish)"
-_DROP_FOREIGN = (
-    "DELETE FROM recovery WHERE rowid IN "
-    "(SELECT rowid FROM recovery WHERE runtime_uuid IS NOT CAST(? AS TEXT) LIMIT ?)"
-)
 _FORBIDDEN = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 
 
@@ -228,10 +191,10 @@ class CoreTable:
     def _read_changes(self, connection: sqlite3.Connection) -> RowsChanged | None:
         if _number(connection, "PRAGMA schema_version") != self._schema_version:
             return self._read_all(connection)  # the switch has started: are the triggers still there?
-        following, last = connection.execute(_NEXT_AND_LAST, (self._position,)).fetchone()
+        following, last = connection.execute(NEXT_AND_LAST, (self._position,)).fetchone()
         if (following or last) != (self._position + 1 if following else self._position):
             return self._read_all(connection)
-        taken = _taken(connection, _TAKE_CHANGES, self._position, BATCH_CHANGES) if following else []
+        taken = _taken(connection, TAKE_CHANGES, self._position, BATCH_CHANGES) if following else []
         self._position = taken[-1].mark if taken else self._position
         self.has_more = self._position < last
         changes = tuple((each.uuid, each.row) for each in taken if each.uuid)
@@ -242,10 +205,10 @@ class CoreTable:
         self._is_known = False
         _install(connection)
         self._schema_version = _number(connection, "PRAGMA schema_version")
-        position = _number(connection, _LAST)
+        position = _number(connection, LAST)
         rows: dict[str, Row] = {}
         rowid = -(2**63)
-        while page := _taken(connection, _TAKE_PAGE, rowid, PAGE_ROWS):
+        while page := _taken(connection, TAKE_PAGE, rowid, PAGE_ROWS):
             rowid = page[-1].mark
             # the later row of one uuid replaces the earlier
             rows.update((each.uuid, each.row) for each in page if each.uuid and each.row)
@@ -272,21 +235,21 @@ class CoreTable:
     def _load(self, purpose: str, rows: Sequence[Row]) -> RowsLoaded:
         wanted = {row.uuid: row for row in rows}
         with self._writing([_values(row) for row in wanted.values()]) as connection:
-            connection.execute(_FIND)
-            count = connection.execute(_LOAD).rowcount
+            connection.execute(FIND)
+            count = connection.execute(LOAD).rowcount
         there = connection.execute("SELECT uuid FROM temp.wish WHERE is_there ORDER BY place").fetchall()
         return RowsLoaded(purpose, count, tuple(uuid for (uuid,) in there))
 
     def _drop(self, uuids: Iterable[str]) -> int:
         named = [_values(Row("", "", "", "", uuid, b"")) for uuid in uuids]
         with self._writing(named) as connection:
-            return connection.execute(_DROP).rowcount
+            return connection.execute(DROP).rowcount
 
     def _drop_foreign(self, core_uuid: str) -> int:
         dropped = 0
         while True:
             with self._writing([]) as connection:
-                count = connection.execute(_DROP_FOREIGN, (_bytes_of(core_uuid), PAGE_ROWS)).rowcount
+                count = connection.execute(DROP_FOREIGN, (_bytes_of(core_uuid), PAGE_ROWS)).rowcount
             dropped += count
             if count < PAGE_ROWS:
                 return dropped
@@ -297,9 +260,9 @@ class CoreTable:
         connection = self._opened()
         _install(connection)
         connection.execute("DELETE FROM temp.wish")
-        connection.executemany(_WISH, wished)
+        connection.executemany(WISH, wished)
         with _transaction(connection, "BEGIN IMMEDIATE"):
-            before = _number(connection, _LAST)
+            before = _number(connection, LAST)
             yield connection
             connection.execute(f"DELETE FROM {LOG} WHERE seq > ?", (before,))
             connection.execute(f"UPDATE sqlite_sequence SET seq = ? WHERE name = '{LOG}'", (before,))
@@ -350,7 +313,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = OFF").fetchall()
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}").fetchall()
         connection.execute("PRAGMA temp_store = MEMORY").fetchall()
-        for text in _STAGES:
+        for text in STAGES:
             connection.execute(text)
     except sqlite3.Error:
         connection.close()
