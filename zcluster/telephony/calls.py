@@ -96,8 +96,8 @@ class Calls:
         its `limit` again is the switch's own to count.
         """
         total = self._channels.recovered_limits()
-        for lane in self._lanes.values():
-            total.update(lane.limits())
+        for takeover in self._desk.takeovers.values():
+            total.update(takeover.limits())
         return dict(sorted(total.items()))
 
     # -- the part
@@ -259,9 +259,9 @@ class Calls:
 
     def _stir(self, groups: set[bytes]) -> None:
         for group in groups:
-            lane = self._lanes.get(group.decode(errors="replace"))
-            if lane is not None:
-                lane.stir()
+            takeover = self._desk.takeovers.get(group.decode(errors="replace"))
+            if takeover is not None:
+                takeover.is_stale = True
 
     def _hear_holders(self, holders: tuple[tuple[GroupName, str], ...], now: Moment) -> None:
         """A group whose loss nobody told us, because this process began after it."""
@@ -286,20 +286,20 @@ class Calls:
     # -- after everything
 
     def _see(self, uuid: str, now: Moment) -> None:
-        for lane in self._lanes.values():
-            lane.see(uuid, now)
+        for takeover in self._desk.takeovers.values():
+            takeover.see(uuid, now.mono_ms)
 
     def _take_noticed(self, now: Moment) -> list[Action]:
         noticed = self._channels.take()
         for uuid in noticed.seen:
             self._see(uuid, now)
-        for lane in self._lanes.values():
+        for takeover in self._desk.takeovers.values():
             for uuid in noticed.tracked:
-                lane.track(uuid, now)
+                takeover.track(uuid, now.mono_ms)
             for uuid, cause in noticed.ended:
-                lane.end(uuid, cause, now)
+                takeover.end(uuid, cause, now.mono_ms)
             for uuid in noticed.gone:
-                lane.free(uuid)
+                takeover.free(uuid)
         for uuid in noticed.settled:
             self._desk.errands.add(UNSET, uuid)
         return [ChangeRecords(CALLS, tuple(noticed.changes))] if noticed.changes else []
@@ -312,7 +312,7 @@ class Calls:
         for group, lane in self._lanes.items():
             if lane.counter is not None and (taken := self._inheritance.take(group, self._channels)):
                 changes += taken
-                lane.stir()
+                self._stir({group.encode()})
         return [ChangeRecords(CALLS, tuple(changes))] if changes else []
 
     def _carry_on(self, actions: list[Action], now: Moment) -> list[Action]:

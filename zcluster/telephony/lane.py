@@ -131,37 +131,6 @@ class Lane:
         self._tries = 0
         self._retry_at_ms = None
 
-    # -- news
-
-    def stir(self) -> None:
-        """The records may have changed: look again."""
-        if self._takeover is not None:
-            self._takeover.is_stale = True
-
-    def see(self, uuid: str, now: Moment) -> None:
-        """The switch has that session."""
-        if self._takeover is not None:
-            self._takeover.see(uuid, now.mono_ms)
-
-    def track(self, uuid: str, now: Moment) -> None:
-        """The switch wrote a row of it."""
-        if self._takeover is not None:
-            self._takeover.track(uuid, now.mono_ms)
-
-    def end(self, uuid: str, cause: str, now: Moment) -> None:
-        """That session ended."""
-        if self._takeover is not None:
-            self._takeover.end(uuid, cause, now.mono_ms)
-
-    def free(self, uuid: str) -> None:
-        """The switch has no session of that uuid any more."""
-        if self._takeover is not None:
-            self._takeover.free(uuid)
-
-    def limits(self) -> Counter[str]:
-        """What the calls that have no row of their own yet use of each limit."""
-        return Counter() if self._takeover is None else self._takeover.limits()
-
     # -- answers
 
     def answered(self, purpose: str, text: str, now: Moment) -> list[Action]:
