@@ -26,7 +26,8 @@ from rich.table import Table as Page
 
 from bench.streams import registration
 from zcluster.adapters.bus import BusKeys
-from zcluster.adapters.stream_bus import LinkAddress, PeerAddress, StreamBus
+from zcluster.adapters.stream_bus import PeerAddress, StreamBus
+from zcluster.adapters.stream_sockets import LinkAddress
 from zcluster.streams.actions import Publish, Send
 from zcluster.streams.events import GroupWon, MessageReceived, RecordsChanged, StreamLoaded, Tick
 from zcluster.streams.limits import StreamLimits

@@ -9,15 +9,8 @@ import pytest
 import zmq
 
 from zcluster.adapters.bus import BusKeys
-from zcluster.adapters.stream_bus import (
-    MAX_FRAME_BYTES,
-    REQUEST_QUEUE_MESSAGES,
-    SEAL_BYTES,
-    LinkAddress,
-    PeerAddress,
-    Received,
-    StreamBus,
-)
+from zcluster.adapters.stream_bus import PeerAddress, Received, StreamBus
+from zcluster.adapters.stream_sockets import MAX_FRAME_BYTES, REQUEST_QUEUE_MESSAGES, SEAL_BYTES, LinkAddress
 from zcluster.wire.keys import WireKeys, derive
 
 PATIENCE_S = 10.0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from zcluster.adapters.bus import BusKeys
 from zcluster.adapters.local_channel import LocalChannel, pair
-from zcluster.adapters.stream_bus import LinkAddress
+from zcluster.adapters.stream_sockets import LinkAddress
 from zcluster.data.assembly import DataProcess, Plan
 from zcluster.streams.limits import StreamLimits
 from zcluster.switch.frames import Event as SwitchEvent

@@ -6,9 +6,7 @@ no peer's flood takes another's room. A peer that is silent on its link is sough
 cluster alone may send; holders of the reader's key may subscribe. Heartbeats have sockets of their own, elsewhere.
 
 Frames: `zc1.<stream>.<node>` and a body on PUB; the sender's name and a body on PUSH. `zc1.alive.<node>` is a sign
-of life where nothing else was said. A name is as good as the cluster's key: who has it may say any. Two contexts,
-because ZAP tells a context's sockets apart by nothing that our Admission reads, and so that requests and
-publications are each encrypted by an I/O thread of their own.
+of life where nothing else was said. A name is as good as the cluster's key: who has it may say any.
 """
 
 from __future__ import annotations
@@ -17,28 +15,16 @@ import select
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import zmq
 
-from zcluster.adapters.admission import DOMAIN, Admission
 from zcluster.adapters.bus import BusKeys
+from zcluster.adapters.stream_sockets import MAX_FRAME_BYTES, LinkAddress, Socket, StreamSockets
+from zcluster.errors import LinkBroken
 
 TOPIC = "zc1"
 ALIVE = "alive"
-MAX_FRAME_BYTES = 4 * 1024 * 1024
-# What CURVE puts around a frame, which MAXMSGSIZE counts too (RFC 26: a MESSAGE is 33 bytes longer).
-SEAL_BYTES = 64
-PUBLISH_QUEUE_MESSAGES = 4096
-SEND_QUEUE_MESSAGES = 2048
-RECEIVE_QUEUE_MESSAGES = 1024
-REQUEST_QUEUE_MESSAGES = 64
-KERNEL_BUFFER_BYTES = 1024 * 1024
-RECONNECT_MS = 50
-RECONNECT_MAX_MS = 500
-CONNECT_TIMEOUT_MS = 1000
-HANDSHAKE_MS = 5000
-UNACKNOWLEDGED_MS = 2000
 MESSAGE_FRAMES = 2
 MAX_SENDER_BYTES = 64
 MAX_PEERS = 128
@@ -50,30 +36,8 @@ LONGEST_PATIENCE_MS = 8 * SILENCE_MS
 REOPEN_MS = 1000
 STALL_MS = 50
 
-_COMMON_OPTIONS = {
-    zmq.LINGER: 0,
-    zmq.MAXMSGSIZE: MAX_FRAME_BYTES + SEAL_BYTES,
-    zmq.SNDBUF: KERNEL_BUFFER_BYTES,
-    zmq.RCVBUF: KERNEL_BUFFER_BYTES,
-    zmq.HANDSHAKE_IVL: HANDSHAKE_MS,
-    zmq.TCP_MAXRT: UNACKNOWLEDGED_MS,
-}
-_CONNECTING_OPTIONS = {
-    zmq.RECONNECT_IVL: RECONNECT_MS,
-    zmq.RECONNECT_IVL_MAX: RECONNECT_MAX_MS,
-    zmq.CONNECT_TIMEOUT: CONNECT_TIMEOUT_MS,
-}
+_PREFIX = TOPIC.encode() + b"."
 _READABLE = int(zmq.POLLIN)
-
-Socket = zmq.Socket[bytes]
-
-
-class LinkAddress(NamedTuple):
-    """One of our own links: PUB listens on `port`, PULL on `port` + 1. The ports are the same on every node."""
-
-    link: str
-    address: str
-    port: int
 
 
 class PeerAddress(NamedTuple):
@@ -127,14 +91,7 @@ class StreamBus:
     def __init__(self, node: str, keys: BusKeys, links: tuple[LinkAddress, ...]) -> None:
         self.counts: Counter[str] = Counter()
         self._node = node.encode("ascii")
-        self._keys = keys
-        self._publications: zmq.Context[Socket] = zmq.Context(1)
-        self._requests: zmq.Context[Socket] = zmq.Context(1)
-        members = (keys.client[0],)
-        self._admissions = (
-            Admission(self._publications, (*members, *keys.readers)),
-            Admission(self._requests, members),
-        )
+        self._sockets = StreamSockets(keys)
         self._own = {place.link: _Own(place) for place in links}
         self._peers: dict[str, _Peer] = {}
         self._poll = select.epoll()
@@ -142,7 +99,7 @@ class StreamBus:
         # What may have something to read. A socket leaves it only when it said that it has nothing.
         self._pending: deque[int] = deque()
         self._is_pending: set[int] = set()
-        for admission in self._admissions:
+        for admission in self._sockets.admissions:
             self._poll.register(admission.socket.fileno(), select.EPOLLIN)
         self._alive_topic = f"{TOPIC}.{ALIVE}.{node}".encode("ascii")
         self._alive_ms = 0
@@ -271,9 +228,9 @@ class StreamBus:
 
     def receive(self, limit: int, now_ms: int) -> list[Received]:
         """Up to `limit` messages, from all in turn. Call it while it returns something or `has_more`."""
-        for admission in self._admissions:
+        for admission in self._sockets.admissions:
             admission.answer()
-        self.counts["refused"] = sum(admission.refused for admission in self._admissions)
+        self.counts["refused"] = sum(admission.refused for admission in self._sockets.admissions)
         for descriptor, _ in self._poll.poll(0):
             self._stir(descriptor)
         received: list[Received] = []
@@ -334,23 +291,13 @@ class StreamBus:
                 self._open(own)
 
     def _open(self, own: _Own) -> None:
-        place = own.place
-        publisher = self._listener(
-            self._publications, zmq.PUB, place.address, {zmq.SNDHWM: PUBLISH_QUEUE_MESSAGES}
-        )
-        puller = self._listener(self._requests, zmq.PULL, place.address, {zmq.RCVHWM: REQUEST_QUEUE_MESSAGES})
         try:
-            publisher.bind(f"tcp://{_host(place.address)}:{place.port}")
-            puller.bind(f"tcp://{_host(place.address)}:{place.port + 1}")
-        except zmq.ZMQError as problem:
-            publisher.close()
-            puller.close()
-            own.problem = (
-                f"cannot listen on {place.address} ports {place.port} and {place.port + 1}: {problem}"
-            )
+            own.publisher, own.puller = self._sockets.listen(own.place)
+        except LinkBroken as problem:
+            own.problem = str(problem)
             return
-        own.publisher, own.puller, own.problem = publisher, puller, ""
-        self._watch(puller, "")
+        own.problem = ""
+        self._watch(own.puller, "")
 
     def _go(self, peer: _Peer, links: list[str], now_ms: int) -> bool:
         """Speak to a peer on that link from now on, with fresh sockets; whether there is such a way."""
@@ -359,29 +306,15 @@ class StreamBus:
         if not links:
             return False
         peer.link = links[0]
-        own = self._own[peer.link].place
         address = peer.address.addresses[peer.link]
-        options = {**_CONNECTING_OPTIONS, zmq.IPV6: int(":" in address)}
-        subscriber = self._caller(
-            self._publications, zmq.SUB, {**options, zmq.RCVHWM: RECEIVE_QUEUE_MESSAGES}
-        )
-        subscriber.setsockopt(zmq.SUBSCRIBE, TOPIC.encode() + b".")
-        # Nothing is queued for a peer that is not connected: it would be stale when it comes.
-        pusher = self._caller(
-            self._requests, zmq.PUSH, {**options, zmq.IMMEDIATE: 1, zmq.SNDHWM: SEND_QUEUE_MESSAGES}
-        )
         try:
-            subscriber.connect(_endpoint(own.address, address, own.port))
-            pusher.connect(_endpoint(own.address, address, own.port + 1))
-        except zmq.ZMQError:
-            # Not an address, or no socket left: tried again when it has been silent long enough.
-            subscriber.close()
-            pusher.close()
+            peer.subscriber, peer.pusher = self._sockets.call(self._own[peer.link].place, address, _PREFIX)
+        except LinkBroken:
+            # Tried again in the next run.
             peer.link = ""
             self.counts["unconnectable"] += 1
             return False
-        peer.subscriber, peer.pusher = subscriber, pusher
-        self._watch(subscriber, peer.address.node)
+        self._watch(peer.subscriber, peer.address.node)
         return True
 
     def _leave(self, peer: _Peer) -> None:
@@ -404,21 +337,6 @@ class StreamBus:
         if self._intakes.pop(descriptor, None) is not None:
             self._poll.unregister(descriptor)
 
-    def _listener(
-        self, context: zmq.Context[Socket], kind: int, address: str, options: dict[Any, int]
-    ) -> Socket:
-        made = _socket(context, kind, {**options, zmq.IPV6: int(":" in address)})
-        made.curve_server = True
-        made.zap_domain = DOMAIN
-        made.curve_publickey, made.curve_secretkey = self._keys.server
-        return made
-
-    def _caller(self, context: zmq.Context[Socket], kind: int, options: dict[Any, int]) -> Socket:
-        made = _socket(context, kind, options)
-        made.curve_serverkey = self._keys.server[0]
-        made.curve_publickey, made.curve_secretkey = self._keys.client
-        return made
-
     def close(self) -> None:
         """Drop everything at once."""
         for peer in self._peers.values():
@@ -428,24 +346,5 @@ class StreamBus:
                 if socket is not None:
                     self._unwatch(socket)
                     socket.close()
-        for admission in self._admissions:
-            admission.close()
         self._poll.close()
-        self._publications.term()
-        self._requests.term()
-
-
-def _socket(context: zmq.Context[Socket], kind: int, options: dict[Any, int]) -> Socket:
-    made = context.socket(kind)
-    for option, value in {**_COMMON_OPTIONS, **options}.items():
-        made.setsockopt(option, value)
-    return made
-
-
-def _endpoint(source: str, address: str, port: int) -> str:
-    # With our address as the source, the kernel cannot choose a floating one, and both ends see one link.
-    return f"tcp://{_host(source)}:0;{_host(address)}:{port}"
-
-
-def _host(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
+        self._sockets.close()

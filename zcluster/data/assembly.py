@@ -17,7 +17,8 @@ from zcluster.adapters.bus import BusKeys
 from zcluster.adapters.control_socket import ControlSocket
 from zcluster.adapters.core_db import CoreDb
 from zcluster.adapters.local_channel import LocalChannel
-from zcluster.adapters.stream_bus import LinkAddress, StreamBus
+from zcluster.adapters.stream_bus import StreamBus
+from zcluster.adapters.stream_sockets import LinkAddress
 from zcluster.data.bus_turns import BusTurns
 from zcluster.data.control_link import ControlLink
 from zcluster.data.copies import ReplicatedCopies

@@ -25,7 +25,7 @@ from zcluster.adapters.addresses import Addresses
 from zcluster.adapters.bus import BusKeys
 from zcluster.adapters.local_channel import LocalChannel
 from zcluster.adapters.realtime import quiet_collector
-from zcluster.adapters.stream_bus import LinkAddress
+from zcluster.adapters.stream_sockets import LinkAddress
 from zcluster.config.configuration import Configuration
 from zcluster.config.identity import LocalAddress, identify
 from zcluster.config.keyfile import load_service_key
