@@ -20,7 +20,7 @@ from zcluster.lab.sip_capture import Watch
 
 CALLER_PORT, CARRIER_PORT = 5071, 5080
 CARRIER_NUMBER = "9000"
-CALLS_IN_SECOND = 50
+CALLS_IN_SECOND = 25
 SIP_PORT = 5060
 # How long a caller waits for a re-INVITE before it hangs up, beyond the time that placing all calls takes.
 PATIENCE_MS = 8000
