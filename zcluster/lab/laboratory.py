@@ -23,7 +23,7 @@ from zcluster.lab.client import ProbeRecord, probe_forever
 from zcluster.lab.cluster_view import Ownership, Status, ask_status, complaints, ownership_of
 from zcluster.lab.configuration import cluster_file
 from zcluster.lab.host import Host, Program, Storage
-from zcluster.lab.network import Switchboard
+from zcluster.lab.network import Switchboard, allow_foreign_addresses
 from zcluster.lab.observer import Observer
 from zcluster.lab.plan import HostPlan, Network, Plan, SwitchKind
 from zcluster.lab.sip_capture import SipCapture
@@ -130,6 +130,8 @@ class Laboratory:
 
     def start_switch(self, node: str) -> Program:
         """Start the switch on a host, as its service manager would."""
+        if self.hosts[node].fork("settings", allow_foreign_addresses).wait(5.0) != 0:
+            raise LabError(f"{node}: addresses that are not there cannot be bound")
         (self._storage(node).state / SWITCH).mkdir(exist_ok=True)
         command = fake_switch_command(self.plan, node, self.directory)
         return self.hosts[node].start(SWITCH, command, self.directory / f"{node}.{SWITCH}.log", os.environ)

@@ -149,7 +149,7 @@ def silence_kernel_addresses() -> None:
 
 
 def prepare_host_kernel() -> None:
-    """Let the link-local addresses of a host's interfaces work at once, and addresses that are not here be bound.
+    """Let the link-local addresses of a host's interfaces work at once, without duplicate detection.
 
     For a process that is alone in its new namespaces: /sys is laid anew, to show the host's own interfaces.
     """
@@ -157,7 +157,10 @@ def prepare_host_kernel() -> None:
         mount("sysfs", Path("/sys"), "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     _set("ipv6/conf/default/accept_dad", "0")
     _set("ipv6/conf/all/accept_dad", "0")
-    # A switch binds every floating address on every host.
+
+
+def allow_foreign_addresses() -> None:
+    """Let programs of this host bind addresses that are not here, as a switch does with every floating one."""
     _set("ipv4/ip_nonlocal_bind", "1")
     _set("ipv6/ip_nonlocal_bind", "1")
 
