@@ -57,10 +57,10 @@ class Inquiry:
         self._next_number = 0
 
     def close(self) -> None:
-        """The switch is gone, and every question with it."""
+        """The switch is gone, and every question with it; who was in doubt still is."""
         self._readings.clear()
+        self._doubts.update((doubt.place, None) for doubt in self._asked.values())
         self._asked.clear()
-        self._doubts.clear()
 
     @property
     def is_reading(self) -> bool:

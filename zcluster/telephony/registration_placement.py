@@ -85,6 +85,7 @@ class Placement:
         self._turn_at_ms = 0
         self._pending: dict[Key, None] = {}
         self._due: deque[Key] = deque()
+        self._vacated: list[Place] = []
         self._leftovers: deque[tuple[Place, str, bool]] = deque()
         self._walks: dict[GroupName, _Walk] = {}
         self._bucket = 0
@@ -157,7 +158,13 @@ class Placement:
             self._walk(group.name for group in self._settings.groups)
 
     def note_elsewhere(self, place: Place) -> None:
-        """The user has no row of its own any more: copies of other groups' may stand where it was."""
+        """The user has no row of its own any more: copies of other groups' may stand where it was.
+
+        Looked at from the next turn on, when the record is really gone.
+        """
+        self._vacated.append(place)
+
+    def _note_vacated(self, place: Place) -> None:
         for group in self._settings.groups:
             for profile in group.profiles if group.name not in self.held else ():
                 try:
@@ -203,6 +210,13 @@ class Placement:
 
     def turn(self, now: Moment) -> list[Command]:
         """The next orders to the switch, at most about TURN_ROWS."""
+        vacated, self._vacated = self._vacated, []
+        orders = self._turn(now)
+        for place in vacated:
+            self._note_vacated(place)
+        return orders
+
+    def _turn(self, now: Moment) -> list[Command]:
         if not self._is_open or now.mono_ms < self._turn_at_ms or self._unanswered >= WINDOW:
             return []
         orders: list[Command] = []
