@@ -134,6 +134,8 @@ def our_writer(port: int, batches: int, subscribers: int, pipes: list[Connection
         pipe.recv()
     # Writing is bench/streams.py's affair: what is measured here begins with bytes, like the raw run.
     for number in range(batches):
+        if now_ms() >= side.bus.deadline():
+            side.bus.run(now_ms())
         for action in side.replicator.handle(RecordsChanged(REGISTRATIONS, changes(number)), now_ms()):
             if isinstance(action, Publish):
                 payloads.append(encode(action.message))
