@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.lab.fake_phones import CALLER, CARRIER, PROFILE, World, answer, only, request, statuses
 from zcluster.lab.fake_switch.message import Request, Response, parse, tag_of
@@ -232,3 +234,37 @@ def test_the_answers_that_are_remembered_are_bounded() -> None:
 
 def world_free_datagram() -> Datagram:
     return Datagram(PROFILE, CARRIER, b"")
+
+
+MESSAGES = st.sampled_from(
+    [
+        request("INVITE", "9000"),
+        request("INVITE", "limited-x-1", 3, "t"),
+        request("REGISTER", "1000", Expires="60"),
+        request("CANCEL", "9000"),
+        request("BYE", "9000", 2, "t"),
+        request("OPTIONS", "9000"),
+    ]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(st.lists(st.tuples(MESSAGES, st.integers(0, 700), st.binary(max_size=8)), max_size=8))
+def test_no_telephone_can_break_it(tmp_path: Path, damaged: list[tuple[bytes, int, bytes]]) -> None:
+    world = World(tmp_path)
+    invited = world.call("9009")[1]
+    for message, at, junk in damaged:
+        for each in (message, answer(invited, 200), answer(invited, 486)):
+            world.hear(each[:at] + junk + each[at + len(junk) :])
+        world.wait(700)
+    assert world.ask("uptime").strip().isdigit()
+    world.ask("hupall")
+    assert not world.switch.state.calls.legs
+    world.database.close()
+
+
+def test_a_contact_that_is_a_name_is_not_looked_up(world: World) -> None:
+    assert world.hear(request("REGISTER", "1000", Contact="<sip:1000@phone.example.com>")) != []
+    world.hear(request("INVITE", "1000"))
+    assert world.switch.refused_datagrams == 1
+    assert not world.switch.state.calls.legs

@@ -7,7 +7,9 @@ What must hold: a request inside a dialog has the dialog's Call-ID, both tags an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 
+from zcluster.errors import BadMessage
 from zcluster.lab.fake_switch.message import (
     VERSION,
     Headers,
@@ -154,6 +156,11 @@ def named(address: str) -> str:
 
 
 def place_of(uri: str) -> Place:
-    """Host and port of a URI whose host is an address. Raises BadMessage."""
+    """Host and port of a URI. Raises BadMessage for a host that is a name: looking one up would block."""
     found = read_uri(uri)
-    return found.host.strip("[]"), found.port or SIP_PORT
+    host = found.host.strip("[]")
+    try:
+        ip_address(host)
+    except ValueError as problem:
+        raise BadMessage(f"{host[:80]!r} is no address", "uri") from problem
+    return host, found.port or SIP_PORT
