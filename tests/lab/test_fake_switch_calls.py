@@ -210,6 +210,23 @@ def test_an_operator_ends_calls_on_both_sides(world: World, kill: Callable[[Worl
     assert not world.switch.state.calls.legs
 
 
+def test_what_the_kernel_refuses_to_send_is_not_sent_later(world: World) -> None:
+    world.call()
+    before = len(world.sent)
+    world.ask("hupall")
+    for each in world.sent[before:]:
+        assert world.switch.undeliverable(each, world.now) == []
+    assert world.wait(60_000) == []
+
+
+def test_an_invite_that_the_kernel_refuses_to_send_ends_its_call(world: World) -> None:
+    world.hear(request("INVITE", "9000"))
+    refused = next(each for each in world.sent if each.peer == CARRIER)
+    again = [parse(each.data) for each in world.switch.undeliverable(refused, world.now)]
+    assert 504 in statuses(again)
+    assert not world.switch.state.calls.legs
+
+
 def test_the_resendings_grow_and_end() -> None:
     resendings = Resendings()
     datagram = world_free_datagram()

@@ -136,7 +136,7 @@ def _fsctl(state: SwitchState, words: list[str], now: Now) -> str:
             is_paused = {"inbound": inbound, "outbound": outbound}.get("".join(which), inbound and outbound)
             return "true" if is_paused else "false"
         case ["ready_check"]:
-            return "true"
+            return "false" if state.is_paused_inbound and state.is_paused_outbound else "true"
         case ["shutdown_check"]:
             return "false"
         case ["sps"]:

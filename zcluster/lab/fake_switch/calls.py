@@ -26,6 +26,7 @@ from zcluster.lab.fake_switch.dialog import (
     contact_of,
     first_cseq,
     named,
+    place_of,
     reply,
 )
 from zcluster.lab.fake_switch.dialplan import Route
@@ -205,6 +206,7 @@ class Calls:
                 target=target,
                 peer=way,
                 local_cseq=first_cseq(now.wall_s),
+                routes=() if place_of(target) == way else (f"<sip:{way[0]}:{way[1]}>",),
             ),
             destination=read_uri(target).user,
             caller=caller.caller,

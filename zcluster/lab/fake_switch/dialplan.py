@@ -2,7 +2,9 @@
 
 What must hold: the same numbers as in the laboratory's real switch (zcluster/lab/switch_configuration.py): 7xxx is
 answered here, 8xxx goes to the carrier within the limit "trunk", 9xxx to the carrier, another is a telephone. Only
-here: "limited-NAME-MAX" goes to the carrier within the limit NAME.
+here: "limited-NAME-MAX" goes to the carrier within the limit NAME. A telephone of another node is called by way of
+the holder of its address (`fs_path`), which sends on to the path that the URI names (`zcluster-path`), and only for the
+cluster's own addresses: without a look-up there, so without a loop.
 """
 
 from __future__ import annotations
@@ -55,9 +57,18 @@ def route(user: str, entry: Registration | None, carrier: Place, trunk_limit: in
     return _telephone(entry) if entry else Route()
 
 
+def path_of(uri: str) -> Place | None:
+    """Where a URI with a `zcluster-path` is to be sent. Raises BadMessage for an unusable one."""
+    inner = _parameter(uri, "zcluster-path")
+    return place_of(inner) if inner else None
+
+
 def _telephone(entry: Registration) -> Route:
-    """To its contact; by way of `fs_path` where the contact has one."""
+    """To its contact; by way of `fs_path` where the contact has one. Only `fs_` parameters are cut off."""
     uri = uri_text(entry.contact)
-    path = unquote(parameter(f";{uri.partition(';')[2]}", "fs_path"))
-    target = re.sub(r";fs_path=[^;>]*", "", uri)
-    return Route(target, place_of(path.strip("<>") if path else target))
+    target = re.sub(r";fs_[a-z]+=[^;>]*", "", uri)
+    return Route(target, place_of(_parameter(uri, "fs_path") or target))
+
+
+def _parameter(uri: str, name: str) -> str:
+    return unquote(parameter(f";{uri.partition(';')[2]}", name)).strip("<>")

@@ -64,6 +64,18 @@ class Exchange:
         self._waiting[key] = waiting
         self._resendings.add(key, datagram, now.mono_ms, waiting.request.method == "INVITE")
 
+    def undeliverable(self, message: Request | Response) -> GivenUp | None:
+        """The kernel refused to send this: its transaction ends at once, and nothing of it is sent later.
+
+        As sofia-sip does it: behind a closed gate a BYE is not kept for when the gate opens.
+        """
+        if isinstance(message, Response):
+            return None
+        key = _key(message.branch, message.method)
+        self._resendings.remove(key)
+        waiting = self._waiting.pop(key, None)
+        return GivenUp(waiting.leg, waiting.request) if waiting else None
+
     def answered_by(self, response: Response) -> Waiting | None:
         """The request that this answers, None for none; a final answer ends its wait.
 

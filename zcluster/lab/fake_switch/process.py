@@ -104,9 +104,13 @@ class _Process:
             self._send(self._switch.datagram(profile, (peer[0], peer[1]), data, _now()))
 
     def _send(self, datagrams: list[Datagram]) -> None:
-        for each in datagrams:
-            with suppress(OSError):  # the address is not here, or the gate is closed: it is sent again
+        waiting = list(datagrams)
+        while waiting:
+            each = waiting.pop(0)
+            try:
                 self._sockets[each.profile].sendto(each.data, each.peer)
+            except OSError:  # the address is not here, or the gate is closed
+                waiting += self._switch.undeliverable(each, _now())
 
     def _obey(self, asked: list[Asking]) -> None:
         for asking in asked:

@@ -14,7 +14,7 @@ from zcluster.lab.fake_switch import api
 from zcluster.lab.fake_switch.calls import Calls
 from zcluster.lab.fake_switch.core_db import CoreDatabase
 from zcluster.lab.fake_switch.dialog import reply
-from zcluster.lab.fake_switch.dialplan import Route, route
+from zcluster.lab.fake_switch.dialplan import Route, path_of, route
 from zcluster.lab.fake_switch.event_thread import EventThread
 from zcluster.lab.fake_switch.exchange import Exchange
 from zcluster.lab.fake_switch.leg import Direction
@@ -98,6 +98,13 @@ class FakeSwitch:
             self.refused_datagrams += 1
         return self._take(now)
 
+    def undeliverable(self, datagram: Datagram, now: Now) -> list[Datagram]:
+        """The kernel refused to send this datagram of ours; what is to be sent because of that."""
+        given_up = self._exchange.undeliverable(parse(datagram.data))
+        if given_up and given_up.request and given_up.request.method == "INVITE":
+            self.state.calls.given_up(given_up.leg, now)
+        return self._take(now)
+
     def ask(self, command: str, finish: Callable[[str], None], now: Now) -> list[Datagram]:
         """An api command; its output goes to `finish`, of a recover when it is through."""
         api.run(self.state, command, finish, now)
@@ -163,7 +170,7 @@ class FakeSwitch:
     def _begin(self, profile: Profile, peer: Place, request: Request, now: Now) -> None:
         match request.method:
             case "INVITE":
-                way = self._route(profile, request)
+                way = self._route(profile, peer, request)
                 profile.calls_in += 1
                 profile.calls_out += way.way is not None
                 self.state.calls.invite(profile.plan, peer, request, way, now)
@@ -176,8 +183,10 @@ class FakeSwitch:
             case _:
                 self._respond(profile, peer, request, 501, "Not Implemented")
 
-    def _route(self, profile: Profile, request: Request) -> Route:
+    def _route(self, profile: Profile, peer: Place, request: Request) -> Route:
         user, plan = read_uri(request.uri).user, self.state.plan
+        if peer[0] in {each.address for each in plan.profiles} and (inner := path_of(request.uri)):
+            return Route(f"sip:{read_uri(request.uri).place}", inner)
         entry = self.state.registrations.find(profile.plan.name, user)
         return route(user, entry, plan.carrier, plan.trunk_limit)
 
