@@ -22,6 +22,7 @@ CONDITION = (
     '[[switch.condition]]\nevent = "sofia::gateway_state"\nmatch = { Gateway = "trunk1", State = "DOWN" }\n'
 )
 LIMIT = '[[limit]]\nname = "outbound_gateway1"\nrate = 30\n'
+STRICT = '[[limit]]\nname = "outbound_trunk"\nsessions = 100\n'
 CALLING = GOOD + 'profiles = ["sip1"]\n'
 WHOLE = CALLING + SWITCH + CONDITION + LIMIT
 SECOND = GROUP.replace("sip1", "sip2").replace("101", "102")
@@ -68,6 +69,8 @@ def test_everything_that_can_be_said() -> None:
         SwitchCondition("SHUTDOWN"),
     )
     assert configuration.limits == (Limit("outbound_gateway1", 30),)
+    both = accepted(text + STRICT + '[[limit]]\nname = "sessions-per-second"\nrate = 90\n')
+    assert both.limits[1:] == (Limit("outbound_trunk", None, 100), Limit("sessions-per-second", 90))
     assert configuration.link("ring1").data_port == 7802
     assert configuration.link("service").data_port == 7900
 
@@ -109,7 +112,13 @@ def test_the_example_has_a_switch_and_profiles() -> None:
         (WHOLE.replace("outbound_gateway1", "gateway1"), "limit[0].name", "not what a dialplan limits"),
         (WHOLE.replace("outbound_gateway1", "out bound_1"), "limit[0].name", "not what a dialplan limits"),
         (WHOLE.replace("rate = 30", "rate = 0"), "limit[0].rate", "out of range"),
-        (WHOLE.replace("rate = 30", ""), "limit[0].rate", "missing"),
+        (WHOLE.replace("rate = 30", ""), "limit[0]", "no number to keep to"),
+        (WHOLE.replace("rate = 30", "sessions = 0"), "limit[0].sessions", "out of range"),
+        (WHOLE.replace("rate = 30", "sessions = true"), "limit[0].sessions", "not a whole number"),
+        (WHOLE.replace("way1", "way1#"), "limit[0].rate", "cannot be a variable"),
+        (WHOLE + STRICT.replace("outbound_trunk", "sessions-per-second"), "limit[1].sessions", "the core's own rate"),
+        (WHOLE + STRICT.replace("trunk", "gateway1"), "limit[1].name", "already limited by limit[0]"),
+        (CALLING + SWITCH + "".join(LIMIT.replace("way1", str(n)) for n in range(257)), "limit[256]", "there are 257"),
         (WHOLE + LIMIT, "limit[1].name", "already limited by limit[0]"),
         (GOOD + 'profiles = ["sip1", "sip1"]', "group[0].profiles[1]", "already stands in group[0]"),
         (CALLING + SECOND + 'profiles = ["x", "sip1"]', "group[1].profiles[1]", "already stands in group[0]"),
@@ -164,6 +173,7 @@ _KEYS = [
     "match",
     "name",
     "rate",
+    "sessions",
 ]
 _table = st.dictionaries(
     st.sampled_from(_KEYS), _values | st.dictionaries(st.text("aZ: \n", max_size=4), _values, max_size=3)
@@ -203,6 +213,8 @@ def test_a_switch_with_its_own_password_has_no_warning() -> None:
         (CALLING, "group[0].profiles", "their calls do not"),
         (GOOD + LIMIT, "limit[0]", "nobody counts"),
         (GOOD + SWITCH, "switch", "no group names a profile"),
+        (WHOLE + SECOND + STRICT.replace("100", "1"), "limit[1].sessions", "cannot be parted among 2 groups"),
+        (WHOLE.replace("30", "1") + SECOND, "limit[0].rate", "cannot be parted among 2 groups"),
         (CALLING + "[switch]\n", "switch.password-file", "that every FreeSWITCH is shipped with"),
         (
             CALLING + SWITCH + 'event-socket = "10.77.9.9:8021"',

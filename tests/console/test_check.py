@@ -82,6 +82,20 @@ def test_what_two_nodes_protect_and_a_witness_changes_is_said_in_words(line: str
     assert said in " ".join(" ".join(summary(reading.configuration)).split())
 
 
+def test_what_all_hosts_keep_to_together_is_said_in_words() -> None:
+    text = TWO.format("") + "[switch]\n"
+    text += '[[limit]]\nname = "out_trunk"\nsessions = 100\nrate = 30\n[[limit]]\nname = "out_one"\nsessions = 1\n'
+    text += "".join(f'[[limit]]\nname = "out_{number}"\nrate = 2\n' for number in range(8))
+    configuration = read_bytes(text.encode()).configuration
+    assert configuration is not None
+    said = " ".join(" ".join(summary(configuration)).split())
+    assert (
+        "out_trunk: 30 calls a second and 100 calls at a time; out_one: 1 call at a time; out_0: 2 calls"
+        in said
+    )
+    assert "out_5: 2 calls a second; 2 more." in said
+
+
 def check(*arguments: object) -> Result:
     return CliRunner().invoke(commands, ["check", *(str(argument) for argument in arguments)])
 

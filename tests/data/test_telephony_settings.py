@@ -18,6 +18,8 @@ def test_everything_of_the_file_that_concerns_the_switch_reaches_it() -> None:
     text += "[switch]\npulse-ms = 50\npulse-limit-ms = 200\nbatch-calls = 20\n"
     text += '[[switch.condition]]\nevent = "sofia::gateway_state"\nmatch = { Gateway = "trunk1", State = "DOWN" }\n'
     text += '[[limit]]\nname = "outbound_gateway1"\nrate = 30\n'
+    text += '[[limit]]\nname = "outbound_trunk"\nsessions = 100\n'
+    text += '[[limit]]\nname = "outbound_both"\nsessions = 10\nrate = 2\n'
     assert telephony_settings_of(accepted(text), "pbx7") == TelephonySettings(
         node="pbx7",
         groups=(
@@ -28,7 +30,8 @@ def test_everything_of_the_file_that_concerns_the_switch_reaches_it() -> None:
         pulse_limit_ms=200,
         conditions=(Condition("sofia::gateway_state", (("Gateway", "trunk1"), ("State", "DOWN"))),),
         batch_calls=20,
-        rates={"outbound_gateway1": 30},
+        rates={"outbound_gateway1": 30, "outbound_both": 2},
+        strict_limits={"outbound_trunk": 100, "outbound_both": 10},
     )
 
 

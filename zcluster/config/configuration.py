@@ -93,10 +93,15 @@ class SwitchSettings:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How often in a second the whole cluster may use what the dialplan limits as `name` ("realm_resource")."""
+    """What all nodes together may use of what the dialplan limits as `name` ("realm_resource").
+
+    `rate`: calls in one second. `sessions`: at the same time, never one more; the dialplan's own number. At least one
+    of the two is given. The name "sessions-per-second" means the core's own rate, and has no `sessions`.
+    """
 
     name: str
-    rate: int
+    rate: int | None = None
+    sessions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ from zcluster.config.wording import fault_of, unknown_key
 from zcluster.errors import ConfigurationError
 
 FILE_LIMIT_BYTES = 1_048_576
-MOST_CONDITIONS, MOST_LIMITS = 64, 1024
+MOST_CONDITIONS, MOST_LIMITS = 64, 256
 _TOP_KEYS = ("cluster", "timing", "link", "group", "site", "switch", "limit")
 _TomlPosition = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 AnyTable = TypeVar("AnyTable", bound=Table)
@@ -156,7 +156,7 @@ class _Reader:
             is_recording=cluster.recording == "on",
             sites=tuple(Site(table.name, tuple(table.nodes)) for table in sites.values()),
             switch=_switch(switch, conditions) if switch is not None else None,
-            limits=tuple(Limit(table.name, table.rate) for table in limits.values()),
+            limits=tuple(Limit(table.name, table.rate, table.sessions) for table in limits.values()),
             digest=self._digest,
         )
         return Reading(configuration, (), self._lines)

@@ -16,6 +16,9 @@ _HOST_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _EVENT = re.compile(r"[A-Z][A-Z0-9_]{0,62}|[A-Za-z0-9_.-]{1,60}(::[A-Za-z0-9_.:-]{1,60})")
 _HEADER = re.compile(r"[!-9;-Z\\^-~]{1,128}")
 _LIMIT = re.compile(r"[^\s\"'\\/_\x00-\x1f\x7f][^\s\"'\\/\x00-\x1f\x7f]{0,126}")
+_VARIABLE = re.compile(r"[A-Za-z0-9_.-]+")
+# The core's own rate, which `fsctl sps` sets; no realm and no resource of mod_hash.
+SESSIONS_PER_SECOND = "sessions-per-second"
 _INTERFACE = re.compile(r"[^\s/:]{1,15}")
 
 
@@ -62,6 +65,11 @@ def is_plain_text(text: str) -> bool:
 def is_limit_name(text: str) -> bool:
     """May this be what mod_hash counts: a realm, "_", and a resource (mod_hash.c: "%s_%s")?"""
     return _LIMIT.fullmatch(text) is not None and "_" in text.rstrip("_")
+
+
+def is_variable_name(text: str) -> bool:
+    """May this be part of the name of a global variable of the switch (`global_setvar`)?"""
+    return _VARIABLE.fullmatch(text) is not None
 
 
 def is_interface(text: str) -> bool:

@@ -39,6 +39,7 @@ MOST_PEERS = 128
 MOST_PROFILES = 64
 MOST_BATCH_CALLS = 500
 MOST_RATE = 1_000_000
+MOST_SESSIONS = 1_000_000
 LEAST_FORGET_S, MOST_FORGET_S = 10, 7 * 86_400
 
 
@@ -173,7 +174,8 @@ class ConditionTable(Table):
 
 
 class LimitTable(Table):
-    """`[[limit]]`: a rate that counts in the whole cluster."""
+    """`[[limit]]`: numbers that the whole cluster keeps to. One of the two is there, or both."""
 
     name: LimitText
-    rate: Annotated[int, Field(ge=1, le=MOST_RATE)]
+    rate: Annotated[int, Field(ge=1, le=MOST_RATE)] | None = None
+    sessions: Annotated[int, Field(ge=1, le=MOST_SESSIONS)] | None = None

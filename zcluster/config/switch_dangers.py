@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from zcluster.config.configuration import Configuration, SwitchSettings
+from zcluster.config.configuration import Configuration, Limit, SwitchSettings
 from zcluster.config.fault import Fault
 from zcluster.config.host import HostFacts, KeyFileState
 
@@ -31,6 +31,26 @@ def switch_dangers(configuration: Configuration, facts: HostFacts) -> Iterator[F
             ("switch",),
             "no group names a profile, so no call and no registration moves with any address",
             'add profiles = ["sip1"], the SIP profiles on its addresses, to each [[group]]',
+        )
+    for number, limit in enumerate(configuration.limits):
+        yield from _about_limit(number, limit, len(configuration.groups))
+
+
+def _about_limit(number: int, limit: Limit, groups: int) -> Iterator[Fault]:
+    """Numbers that cannot be parted among so many."""
+    if limit.sessions is not None and limit.sessions < groups:
+        yield Fault(
+            ("limit", number, "sessions"),
+            f"{limit.sessions} of them cannot be parted among {groups} groups: a master that has none "
+            "refuses every call until another one gives up a free one",
+            f"make it {groups} or more, or take it out: all hosts then count together, and may pass it for a moment",
+        )
+    if limit.rate is not None and limit.rate < groups:
+        yield Fault(
+            ("limit", number, "rate"),
+            f"{limit.rate} of them cannot be parted among {groups} groups: mod_hash lets the first call of a "
+            f"second pass whatever its number is, so up to {groups} may",
+            f"make it {groups} or more",
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from zcluster.config.fault import Fault
+from zcluster.config.names import SESSIONS_PER_SECOND, is_variable_name
 from zcluster.config.schema import GroupTable, LimitTable, LinkTable, SwitchTable
 
 LAST_PORT = 65535
@@ -30,6 +31,8 @@ def faults_around_switch(
     """Everything that disagrees; the tables are keyed by their place in the file, from 0."""
     yield from _repeated_profiles(groups)
     yield from _repeated_limits(limits)
+    for number, limit in limits.items():
+        yield from _within_limit(number, limit)
     for number, link in links.items():
         yield from _ports(number, link, is_needed=switch is not None)
     if switch is not None:
@@ -59,8 +62,31 @@ def _repeated_limits(limits: Mapping[int, LimitTable]) -> Iterator[Fault]:
             yield Fault(
                 ("limit", number, "name"),
                 f"{limit.name!r} is already limited by limit[{first}]",
-                "give each resource one rate",
+                "write rate and sessions of one resource into one table",
             )
+
+
+def _within_limit(number: int, limit: LimitTable) -> Iterator[Fault]:
+    if not limit.has("name"):
+        return
+    if limit.has("rate", "sessions") and limit.rate is None and limit.sessions is None:
+        yield Fault(
+            ("limit", number),
+            f"{limit.name!r} has no number to keep to",
+            "add rate = 30, calls in one second, or sessions = 100, calls at a time, on all hosts together",
+        )
+    if limit.has("rate") and limit.rate is not None and not is_variable_name(limit.name):
+        yield Fault(
+            ("limit", number, "rate"),
+            f"zcluster_rate_{limit.name} cannot be a variable of the switch, as which its dialplan reads the rate",
+            "use letters, digits, '_', '.' and '-' for realm and resource",
+        )
+    if limit.name == SESSIONS_PER_SECOND and limit.has("sessions") and limit.sessions is not None:
+        yield Fault(
+            ("limit", number, "sessions"),
+            f"{SESSIONS_PER_SECOND} is the core's own rate, and counts no calls at a time",
+            "take this line out, and say how many in a second as rate",
+        )
 
 
 def _ports(number: int, link: LinkTable, *, is_needed: bool) -> Iterator[Fault]:

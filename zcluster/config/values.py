@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from zcluster.config.configuration import Address, Interface, Network, SocketAddress
 from zcluster.config.names import (
     NAME_RULE,
+    SESSIONS_PER_SECOND,
     is_event_name,
     is_header_name,
     is_host_name,
@@ -199,7 +200,7 @@ def _event(text: str) -> str:
 
 
 def _limit(text: str) -> str:
-    if not is_limit_name(text):
+    if text != SESSIONS_PER_SECOND and not is_limit_name(text):
         raise refusal(
             f"{text!r} is not what a dialplan limits",
             'write realm and resource as in `limit hash outbound gateway1`: "outbound_gateway1"',

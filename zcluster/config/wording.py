@@ -94,7 +94,6 @@ _EXAMPLES = {
     "nodes": 'nodes = ["pbx1", "pbx2"]',
     "addresses": 'addresses = ["10.77.9.101/24"]',
     "event": 'event = "sofia::gateway_state"',
-    "rate": "rate = 30, calls in one second on all nodes together",
 }
 
 

@@ -21,6 +21,7 @@ from zcluster.config.load import Reading, read
 
 EXIT_GOOD, EXIT_FAULTY = 0, 1
 WIDTH = 100
+SHOWN_LIMITS = 8
 
 
 def run(path: Path, as_json: bool) -> int:
@@ -88,6 +89,7 @@ def summary(configuration: Configuration) -> list[str]:
         *(_words(_pair(configuration)) if survived.nodes == 2 else ()),
         *(_words(_witnesses(configuration)) if configuration.witnesses else ()),
         *(_words(_switch(configuration)) if configuration.switch is not None else ()),
+        *(_words(_limits(configuration)) if configuration.switch and configuration.limits else ()),
         *(_words(OBSERVING) if configuration.is_observing else ()),
         f"  digest   {configuration.digest[:16]} (the same on every host, or the files differ)",
     ]
@@ -152,6 +154,21 @@ def _switch(configuration: Configuration) -> str:
     parts = [f"calls and registrations of {' and '.join(moved)}"] if moved else []
     parts += [f"nothing but addresses with {' and '.join(plain)}"] if plain else []
     return f"switch   {configuration.switch.event_socket} on each host; what moves: {'; '.join(parts)}"
+
+
+def _limits(configuration: Configuration) -> str:
+    """What all hosts keep to together, in the order of the file."""
+    parts = []
+    for limit in configuration.limits[:SHOWN_LIMITS]:
+        numbers = [f"{_counted(limit.rate, 'call')} a second"] if limit.rate is not None else []
+        numbers += [f"{_counted(limit.sessions, 'call')} at a time"] if limit.sessions is not None else []
+        parts.append(f"{limit.name}: {' and '.join(numbers)}")
+    more = len(configuration.limits) - SHOWN_LIMITS
+    parts += [f"{more} more"] if more > 0 else []
+    return (
+        f"limits   never passed by all hosts together, each of which has a share: {'; '.join(parts)}. "
+        "Any other `limit hash` of the dialplan counts what all hosts use, and may be passed for a moment"
+    )
 
 
 def _slaves(survived: Endurance) -> str:

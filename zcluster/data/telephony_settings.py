@@ -29,5 +29,8 @@ def telephony_settings_of(configuration: Configuration, node: NodeName) -> Telep
         pulse_limit_ms=switch.pulse_limit_ms,
         conditions=tuple(Condition(condition.event, condition.match) for condition in switch.conditions),
         batch_calls=switch.batch_calls,
-        rates={limit.name: limit.rate for limit in configuration.limits},
+        rates={limit.name: limit.rate for limit in configuration.limits if limit.rate is not None},
+        strict_limits={
+            limit.name: limit.sessions for limit in configuration.limits if limit.sessions is not None
+        },
     )
