@@ -15,7 +15,7 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "conf" / "example.toml"
 def test_everything_of_the_file_that_concerns_the_switch_reaches_it() -> None:
     text = GOOD.replace('101/24"]', '101/24", "fd77:9:0::101/64"]') + 'profiles = ["sip1", "sip1-tls"]\n'
     text += GROUP.replace("sip1", "media").replace("101", "103")
-    text += "[switch]\npulse-ms = 50\npulse-limit-ms = 200\nbatch-calls = 20\n"
+    text += "[switch]\npulse-ms = 50\npulse-limit-ms = 200\nbatch-calls = 20\nlimits-port = 8032\n"
     text += '[[switch.condition]]\nevent = "sofia::gateway_state"\nmatch = { Gateway = "trunk1", State = "DOWN" }\n'
     text += '[[limit]]\nname = "outbound_gateway1"\nrate = 30\n'
     text += '[[limit]]\nname = "outbound_trunk"\nsessions = 100\n'
@@ -32,6 +32,7 @@ def test_everything_of_the_file_that_concerns_the_switch_reaches_it() -> None:
         batch_calls=20,
         rates={"outbound_gateway1": 30, "outbound_both": 2},
         strict_limits={"outbound_trunk": 100, "outbound_both": 10},
+        limits_port=8032,
     )
 
 

@@ -33,4 +33,5 @@ def telephony_settings_of(configuration: Configuration, node: NodeName) -> Telep
         strict_limits={
             limit.name: limit.sessions for limit in configuration.limits if limit.sessions is not None
         },
+        limits_port=switch.limits_port,
     )

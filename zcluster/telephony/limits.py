@@ -40,6 +40,7 @@ from zcluster.telephony.events import (
 )
 from zcluster.telephony.hash_dump import Usage
 from zcluster.telephony.limit_sums import Count, Standing, Sums
+from zcluster.telephony.limit_watch import RemoteWatch
 from zcluster.telephony.mastership import Mastership
 from zcluster.telephony.packing import pack, unpack
 from zcluster.telephony.part import Copies
@@ -107,6 +108,7 @@ class Limits:
         self._mastership = Mastership()
         self._rates = Rates(settings, copies, self._mastership)
         self._strict = StrictLimits(settings, copies, self._mastership)
+        self._watch = RemoteWatch(settings.limits_port, bool(settings.strict_limits))
         self._sums = Sums(self._timing.keep_ms, self._timing.early_ms)
         self._now = Moment(0, 0)
         # The life of our switch that our records speak of, and the one whose first dump we wait for.
@@ -131,6 +133,7 @@ class Limits:
         match event:
             case SwitchOpened(core_uuid=life):
                 self._opening = life[:LARGEST_LIFE] or "unnamed"
+                self._watch.open(now.mono_ms)
                 self._ask_at_ms = now.mono_ms
             case SwitchClosed():
                 self._close(actions)
@@ -165,11 +168,13 @@ class Limits:
             self._sums.deadline(),
             self._rates.deadline(),
             self._strict.deadline(),
+            self._watch.deadline(),
         )
         return min((at for at in wanted if at is not None), default=None)
 
     def answer(self) -> str:
         """What our switch's mod_hash is told: the sessions that it does not count itself. Never empty."""
+        self._watch.ask()
         self._look(self._now.mono_ms)
         sessions = self._sums.others(self._node) | self._strict.answer(self._published)
         now_ms = self._now.mono_ms
@@ -196,6 +201,7 @@ class Limits:
             self._clear_at_ms = self._now.mono_ms + self._timing.keep_ms
             self._look_by(self._now.mono_ms)
         self._life = self._opening = ""
+        self._watch.close()
 
     def _use(self, event: SwitchEvent, actions: list[Action]) -> None:
         """A session more. The number is the switch's own, at the time of the event."""
@@ -325,8 +331,8 @@ class Limits:
             self._ask_at_ms = None
             self._strict.asks()
             actions.append(Run(DUMP, commands.api("hash_dump", "limit"), self._timing.answer_ms))
-
         actions += self._strict.advance(self._published, not self._is_asked, now_ms)
+        actions += self._watch.advance(bool(self._usages), now_ms)
 
     def _clear(self, actions: list[Action]) -> None:
         """What our switch used before it closed can be recovered by nobody any more."""

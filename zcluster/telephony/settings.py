@@ -37,16 +37,18 @@ class TelephonySettings:
     """Of one node. Times in milliseconds. `rates`: allowed in one second cluster-wide, by "realm_resource".
 
     `strict_limits`: sessions, by the same name and with the dialplan's number, of limits without overshoot.
+    `limits_port`: where mod_hash asks for the others' numbers, on 127.0.0.1.
     """
 
     node: NodeName
     groups: tuple[GroupSettings, ...]
-    pulse_ms: int = 100
+    pulse_ms: int = 50
     pulse_limit_ms: int = 500
     conditions: tuple[Condition, ...] = ()
     batch_calls: int = 30
     rates: Mapping[str, int] = field(default_factory=dict)
     strict_limits: Mapping[str, int] = field(default_factory=dict)
+    limits_port: int = 8022
 
     def group_of_profile(self, profile: str) -> GroupName:
         """The group whose profile this is, "" for a profile of no group."""
