@@ -41,7 +41,7 @@ def test_an_empty_section_means_the_switch_of_this_host_as_it_is_shipped() -> No
         event_socket=SocketAddress(ip_address("127.0.0.1"), 8021),
         core_db=Path("/var/lib/freeswitch/db/core.db"),
         password_file=None,
-        pulse_ms=100,
+        pulse_ms=50,
         pulse_limit_ms=500,
         limits_port=8022,
         batch_calls=30,

@@ -84,7 +84,7 @@ class SwitchSettings:
     event_socket: SocketAddress
     core_db: Path
     password_file: Path | None = None
-    pulse_ms: int = 100
+    pulse_ms: int = 50
     pulse_limit_ms: int = 500
     limits_port: int = 8022
     batch_calls: int = 30

@@ -159,7 +159,7 @@ class SwitchTable(Table):
     event_socket: SocketText = SocketAddress(IPv4Address("127.0.0.1"), 8021)
     password_file: AbsolutePath | None = None
     core_db: AbsolutePath = Path("/var/lib/freeswitch/db/core.db")
-    pulse_ms: Annotated[int, Field(ge=20, le=10_000)] = 100
+    pulse_ms: Annotated[int, Field(ge=20, le=10_000)] = 50
     pulse_limit_ms: Annotated[int, Field(ge=50, le=60_000)] = 500
     limits_port: Port = 8022
     batch_calls: Annotated[int, Field(ge=1, le=MOST_BATCH_CALLS)] = 30
