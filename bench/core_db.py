@@ -24,9 +24,9 @@ sys.path.insert(0, str(ROOT))
 
 from tests.adapters.core_file import Switch  # noqa: E402
 from zcluster.adapters.core_db import CoreDb  # noqa: E402
-from zcluster.adapters.core_db_table import CoreTable  # noqa: E402
+from zcluster.adapters.core_db_table import CoreTable, RowsRead  # noqa: E402
 from zcluster.telephony.actions import DropForeignRows, DropRows, LoadRows  # noqa: E402
-from zcluster.telephony.events import Row, RowsChanged  # noqa: E402
+from zcluster.telephony.events import Row  # noqa: E402
 
 METADATA_BYTES = 9_800
 ALIVE_CALLS = 200
@@ -75,7 +75,7 @@ def follow(path: Path, calls_per_second: int, seconds: int) -> dict[str, object]
     while writer.poll() is None or select.select([core_db], [], [], 0.2)[0]:
         select.select([core_db], [], [], 0.2)
         for event in core_db.receive():
-            rows = [row for _, row in event.changes if row] if isinstance(event, RowsChanged) else []
+            rows = [row for _, row in event.changes if row] if isinstance(event, RowsRead) else []
             now_ns = time.monotonic_ns()
             late_ms += [(now_ns - int(row.metadata[:-METADATA_BYTES])) / 1e6 for row in rows]
     retries, operations = map(int, writer.communicate()[0].split())

@@ -14,8 +14,9 @@ from tests.adapters.core_file import Switch
 from zcluster.adapters import core_db as core_db_module
 from zcluster.adapters import core_db_table
 from zcluster.adapters.core_db import LARGEST_WAITING_WISHES, CoreDb, CoreDbEvent
+from zcluster.adapters.core_db_table import RowsRead
 from zcluster.telephony.actions import DropForeignRows, DropRows, LoadRows
-from zcluster.telephony.events import Row, RowsChanged, RowsLoaded, RowsRefused
+from zcluster.telephony.events import Row, RowsLoaded, RowsRefused
 
 LONGEST_WAIT_S = 30
 OPERATIONS = 300
@@ -57,10 +58,10 @@ class Reader:
     def take(self) -> None:
         for event in self.core_db.receive():
             self.events.append(event)
-            if isinstance(event, RowsChanged):
+            if isinstance(event, RowsRead):
                 self._fold(event)
 
-    def _fold(self, event: RowsChanged) -> None:
+    def _fold(self, event: RowsRead) -> None:
         if event.is_all:
             self.known = {}
         for uuid, row in event.changes:
@@ -73,7 +74,7 @@ class Reader:
         self.until(lambda: len(self.answers()) == count)
 
     def answers(self) -> list[CoreDbEvent]:
-        return [event for event in self.events if not isinstance(event, RowsChanged)]
+        return [event for event in self.events if not isinstance(event, RowsRead)]
 
 
 def a_row(uuid: str, metadata: bytes = b"<cdr/>") -> Row:
@@ -87,8 +88,7 @@ def test_a_switch_that_starts_later_is_found(path: Path, core_db: CoreDb) -> Non
     assert reader.events == []
     switch = Switch(path).start()
     switch.answer("a", "one")
-    reader.until(lambda: "a" in reader.known)
-    assert core_db.problem == ""
+    reader.until(lambda: "a" in reader.known and core_db.problem == "")
     switch.hang_up("a")
     reader.until(lambda: not reader.known)
     switch.connection.close()
@@ -196,7 +196,7 @@ def test_beside_a_writing_switch_nothing_is_lost(
     assert all(isinstance(event, RowsLoaded) for event in reader.answers())
     rows = switch.rows()
     reader.until(lambda: {uuid: tuple(row) for uuid, row in reader.known.items()} == rows)
-    assert sum(isinstance(event, RowsChanged) and event.is_all for event in reader.events) == 1
+    assert sum(isinstance(event, RowsRead) and event.is_all for event in reader.events) == 1
     assert core_db.problem == ""
 
 
@@ -219,7 +219,7 @@ def test_versions_of_a_row_are_told_in_their_order(path: Path, switch: Switch, c
     told = [
         int(row.metadata)
         for event in reader.events
-        if isinstance(event, RowsChanged)
+        if isinstance(event, RowsRead)
         for _, row in event.changes
         if row
     ]

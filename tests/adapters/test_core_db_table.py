@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tests.adapters.core_file import LIFE, Switch
 from zcluster.adapters import core_db_table
 from zcluster.adapters.core_db_statements import COLUMNS, LARGEST_LOG_ENTRIES, SCHEMA
-from zcluster.adapters.core_db_table import BATCH_CHANGES, LARGEST_WISH_ROWS, PAGE_ROWS, CoreTable
+from zcluster.adapters.core_db_table import BATCH_CHANGES, LARGEST_WISH_ROWS, PAGE_ROWS, CoreTable, RowsRead
 from zcluster.telephony.actions import DropForeignRows, DropRows, LoadRows
-from zcluster.telephony.events import Row, RowsChanged, RowsLoaded, RowsRefused
+from zcluster.telephony.events import Row, RowsLoaded, RowsRefused
 
 CAPTURE = Path(__file__).parents[1] / "switch" / "captures" / "recovery-rows-one-call.json"
 NOBODY = 65534
@@ -55,14 +55,14 @@ def changes(table: CoreTable) -> list[tuple[str, bytes | None]]:
 
 
 def settled(table: CoreTable) -> None:
-    assert table.read() == RowsChanged((), is_all=True)
+    assert table.read() == RowsRead((), is_all=True)
     assert changes(table) == []
 
 
 def test_all_rows_are_told_first_then_what_changes(switch: Switch, table: CoreTable) -> None:
     switch.answer("a", "one")
     row = Row(LIFE, "sofia", "sip1", "fsA", "a", b"one")
-    assert table.read() == RowsChanged((("a", row),), is_all=True)
+    assert table.read() == RowsRead((("a", row),), is_all=True)
     assert table.read() is None
     switch.answer("b", "two")
     switch.update("a", "three")
@@ -326,7 +326,7 @@ def test_bytes_that_are_no_text_go_through(switch: Switch, table: CoreTable) -> 
     settled(table)
     assert table.perform(LoadRows("p", (row,))) == RowsLoaded("p", 1)
     table.close()
-    assert table.read() == RowsChanged(((row.uuid, row),), is_all=True)
+    assert table.read() == RowsRead(((row.uuid, row),), is_all=True)
     assert table.perform(DropRows("p", (row.uuid,))) == RowsLoaded("p", 1)
 
 

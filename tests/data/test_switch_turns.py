@@ -5,9 +5,10 @@ from typing import cast
 import pytest
 
 from zcluster.adapters.core_db import CoreDb, CoreDbEvent
+from zcluster.adapters.core_db_table import RowsRead
 from zcluster.data.heart import Heart
 from zcluster.data.switch_turns import PIECE_ROWS, CoreDbTurns
-from zcluster.telephony.events import RowsChanged, RowsLoaded
+from zcluster.telephony.events import Event, Row, RowsChanged, RowsListed, RowsLoaded
 
 
 class Table:
@@ -27,9 +28,9 @@ class Table:
 
 class Ear:
     def __init__(self) -> None:
-        self.heard: list[CoreDbEvent] = []
+        self.heard: list[Event] = []
 
-    def take(self, event: CoreDbEvent) -> None:
+    def take(self, event: Event) -> None:
         self.heard.append(event)
 
 
@@ -41,7 +42,7 @@ def turns_of(table: Table, ear: Ear, told: list[str]) -> CoreDbTurns:
 def test_rows_come_in_small_pieces_and_in_their_order(rows: int) -> None:
     changes = tuple((f"uuid-{number}", None) for number in range(rows))
     ear = Ear()
-    turns = turns_of(Table([RowsChanged(changes), RowsLoaded("calls:x", 1)]), ear, [])
+    turns = turns_of(Table([RowsRead(changes), RowsLoaded("calls:x", 1)]), ear, [])
     pieces = 1
     while turns.piece(0):
         pieces += 1
@@ -52,11 +53,24 @@ def test_rows_come_in_small_pieces_and_in_their_order(rows: int) -> None:
     assert isinstance(ear.heard[-1], RowsLoaded)
 
 
-def test_what_is_all_stays_whole() -> None:
+def test_after_all_rows_comes_the_list_of_them() -> None:
+    row = Row("core", "sofia", "sip1", "host", "uuid", b"")
+    changes = tuple((f"uuid-{number}", row._replace(uuid=f"uuid-{number}")) for number in range(200))
     ear = Ear()
-    everything = RowsChanged(tuple((f"uuid-{number}", None) for number in range(200)), is_all=True)
-    turns_of(Table([everything]), ear, []).piece(0)
-    assert ear.heard == [everything]
+    turns = turns_of(Table([RowsRead(changes, is_all=True)]), ear, [])
+    while turns.piece(0):
+        pass
+    *parts, listed = ear.heard
+    assert (
+        tuple(change for part in parts if isinstance(part, RowsChanged) for change in part.changes) == changes
+    )
+    assert listed == RowsListed(tuple((uuid, "core") for uuid, _ in changes))
+
+
+def test_no_rows_at_all_are_a_list_too() -> None:
+    ear = Ear()
+    turns_of(Table([RowsRead((), is_all=True)]), ear, []).piece(0)
+    assert ear.heard == [RowsListed(())]
 
 
 def test_a_problem_is_told_once() -> None:

@@ -7,7 +7,7 @@ and nothing is recovered by a switch that was paused when it was asked; a deadli
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tests.telephony.twin_switch import BUILD, TwinSwitch, call_xml
@@ -42,6 +42,7 @@ from zcluster.telephony.events import (
     Moment,
     Row,
     RowsChanged,
+    RowsListed,
     RowsLoaded,
     RowsRefused,
     SwitchClosed,
@@ -261,13 +262,19 @@ class World:
             self.known |= {uuid for uuid, row in changes if row and row.runtime_uuid == self.switch.core_uuid}
             self.hear(RowsChanged(changes))
 
+    def hear_all(self, rows: Sequence[Row]) -> list[Action]:
+        """The table was read as a whole: one piece for each row, then the list of them."""
+        for row in rows:
+            self.hear(RowsChanged(((row.uuid, row),)))
+        return self.hear(RowsListed(tuple((row.uuid, row.runtime_uuid) for row in rows)))
+
     def open_switch(self) -> None:
         if self.is_open:
             return
         self.is_open = True
         self.hear(SwitchOpened(self.switch.core_uuid, BUILD, "me", is_same_life=False))
         if not self.is_whole:
-            self.hear(RowsChanged(tuple((row.uuid, row) for row in self.switch.rows), is_all=True))
+            self.hear_all(self.switch.rows)
 
     def disconnect(self) -> None:
         if not self.is_open:

@@ -20,7 +20,6 @@ from zcluster.telephony.actions import ChangeRecords, DropForeignRows, Run, Stre
 from zcluster.telephony.call_record import CallRecord, unpack_call
 from zcluster.telephony.events import (
     Answered,
-    Event,
     EventsLost,
     GroupOpened,
     Happened,
@@ -47,7 +46,7 @@ def holding(settings: TelephonySettings = SETTINGS, core_uuid: str = "core-1") -
     world.is_open = True
     world.switch.core_uuid = core_uuid
     world.hear(SwitchOpened(core_uuid, BUILD, "me", False))
-    world.hear(RowsChanged((), is_all=True))
+    world.hear_all([])
     for group in settings.groups:
         world.win(group.name)
         world.open(group.name)
@@ -195,8 +194,26 @@ def test_all_rows_end_what_is_not_among_them_but_no_ringing_call() -> None:
     world = holding()
     world.hear(rows(row("a"), row("b")))
     world.hear(happened("CHANNEL_CREATE", "rings"))
-    world.hear(RowsChanged((("a", row("a")),), is_all=True))
+    world.hear_all([row("a")])
     assert world.records("g1") == {"a", "rings"}
+
+
+def test_a_row_that_another_life_wrote_in_place_of_ours_ends_a_record() -> None:
+    world = holding()
+    world.hear(rows(row("a"), row("b")))
+    world.hear_all([row("a", core_uuid="core-0"), row("b")])
+    assert world.records("g1") == {"b"}
+
+
+def test_what_goes_after_all_were_listed_while_closed_is_noticed_too() -> None:
+    world = holding()
+    world.hear(rows(row("a"), row("b")))
+    world.hear(SwitchClosed("connection reset"))
+    world.hear_all([row("a"), row("b"), row("old", core_uuid="core-0")])
+    world.hear_all([row("a"), row("b")])
+    world.hear(RowsChanged((("b", None), ("c", row("c")))))
+    world.hear(SwitchOpened("core-1", BUILD, "me", True))
+    assert world.records("g1") == {"a", "c"}
 
 
 def test_rows_of_another_life_are_no_calls_of_ours() -> None:
@@ -210,7 +227,7 @@ def test_a_switch_that_dies_leaves_its_records() -> None:
     world.hear(rows(row("a")))
     world.hear(happened("CHANNEL_CREATE", "rings"))
     world.hear(SwitchClosed("connection reset"))
-    world.hear(RowsChanged((), is_all=True))
+    world.hear_all([])
     world.wait(5000)
     assert world.records("g1") == {"a", "rings"}
 
@@ -228,7 +245,7 @@ def test_what_ended_while_the_conversation_was_closed_is_noticed() -> None:
     world = holding()
     world.hear(rows(row("a"), row("b")))
     world.hear(SwitchClosed("connection reset"))
-    world.hear(RowsChanged((("b", row("b")),), is_all=True))
+    world.hear_all([row("b")])
     assert world.records("g1") == {"a", "b"}
     world.hear(SwitchOpened("core-1", BUILD, "me", True))
     assert world.records("g1") == {"b"}
@@ -245,22 +262,22 @@ def test_rows_of_the_next_life_may_come_before_its_conversation() -> None:
 @pytest.mark.parametrize("rows_first", [True, False])
 def test_the_stream_is_whole_when_switch_and_rows_are_known(rows_first: bool) -> None:
     world = World()
-    heard: list[Event] = [
-        SwitchOpened("core-1", BUILD, "me", False),
-        RowsChanged((("a", row("a")),), is_all=True),
-    ]
-    first, second = reversed(heard) if rows_first else heard
-    assert StreamIsWhole(CALLS) not in world.hear(first)
-    actions = world.hear(second)
-    assert StreamIsWhole(CALLS) in actions
-    assert StreamIsWhole(CALLS) not in world.hear(RowsChanged((), is_all=True))
+    opened = SwitchOpened("core-1", BUILD, "me", False)
+    if rows_first:
+        assert StreamIsWhole(CALLS) not in world.hear_all([row("a")])
+        assert StreamIsWhole(CALLS) in world.hear(opened)
+    else:
+        assert StreamIsWhole(CALLS) not in world.hear(opened)
+        assert StreamIsWhole(CALLS) not in world.hear(rows(row("a")))
+        assert StreamIsWhole(CALLS) in world.hear_all([row("a")])
+    assert StreamIsWhole(CALLS) not in world.hear_all([])
 
 
 def test_what_was_here_before_the_group_was_ours_is_told_when_it_is() -> None:
     """The streams take no record of a group that is not ours: after a restart of this process rows come first."""
     world = World()
     world.hear(SwitchOpened("core-1", BUILD, "me", False))
-    world.hear(RowsChanged((("a", row("a")),), is_all=True))
+    world.hear_all([row("a")])
     world.hear(happened("CHANNEL_CREATE", "rings"))
     assert world.records("g1") == set()
     world.win("g1")

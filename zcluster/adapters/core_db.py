@@ -14,8 +14,8 @@ from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
-from zcluster.adapters.core_db_table import CoreTable, Wish
-from zcluster.telephony.events import RowsChanged, RowsLoaded, RowsRefused
+from zcluster.adapters.core_db_table import CoreTable, RowsRead, Wish
+from zcluster.telephony.events import RowsLoaded, RowsRefused
 
 LARGEST_WAITING_WISHES = 64
 LARGEST_WAITING_EVENTS = 16
@@ -23,7 +23,7 @@ POLL_MS = 30
 RETRY_MS = 200
 STOP_WAIT_S = 1.0
 
-CoreDbEvent = RowsChanged | RowsLoaded | RowsRefused
+CoreDbEvent = RowsRead | RowsLoaded | RowsRefused
 
 
 class CoreDb:
@@ -49,7 +49,7 @@ class CoreDb:
         return self._problem
 
     def begin(self) -> None:
-        """Start looking. The first event is a RowsChanged with all rows, as soon as there is a database."""
+        """Start looking. The first event is a RowsRead with all rows, as soon as there is a database."""
         self._thread.start()
 
     def fileno(self) -> int:

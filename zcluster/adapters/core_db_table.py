@@ -43,7 +43,7 @@ from zcluster.adapters.core_db_statements import (
     WISH,
 )
 from zcluster.telephony.actions import DropForeignRows, DropRows, LoadRows
-from zcluster.telephony.events import Row, RowsChanged, RowsLoaded, RowsRefused
+from zcluster.telephony.events import Row, RowsLoaded, RowsRefused
 
 Wish = LoadRows | DropRows | DropForeignRows
 
@@ -64,6 +64,13 @@ _FORBIDDEN = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_P
 
 class Unfit(Exception):
     """There is no database, or it is not the core database of a switch; the text says which."""
+
+
+class RowsRead(NamedTuple):
+    """What was written, in its order: (uuid, row), None for a deleted one. `is_all`: these are all there are."""
+
+    changes: tuple[tuple[str, Row | None], ...]
+    is_all: bool = False
 
 
 class _FileIdentity(NamedTuple):
@@ -101,7 +108,7 @@ class CoreTable:
         """Whether there is a database to read."""
         return self._connection is not None
 
-    def read(self) -> RowsChanged | None:
+    def read(self) -> RowsRead | None:
         """What was written by others since the last call, None for nothing; first all there is (`is_all`).
 
         At most BATCH_CHANGES at a time: `has_more` says that the next call will not find nothing.
@@ -157,7 +164,7 @@ class CoreTable:
         self._identity = None
         self._is_known = False
 
-    def _read(self) -> RowsChanged | None:
+    def _read(self) -> RowsRead | None:
         connection = self._opened()
         version = _number(connection, "PRAGMA data_version")
         if self._is_known and version == self._data_version:
@@ -188,7 +195,7 @@ class CoreTable:
             ) from None
         return _FileIdentity(status.st_dev, status.st_ino)
 
-    def _read_changes(self, connection: sqlite3.Connection) -> RowsChanged | None:
+    def _read_changes(self, connection: sqlite3.Connection) -> RowsRead | None:
         if _number(connection, "PRAGMA schema_version") != self._schema_version:
             return self._read_all(connection)  # the switch has started: are the triggers still there?
         following, last = connection.execute(NEXT_AND_LAST, (self._position,)).fetchone()
@@ -198,9 +205,9 @@ class CoreTable:
         self._position = taken[-1].mark if taken else self._position
         self.has_more = self._position < last
         changes = tuple((each.uuid, each.row) for each in taken if each.uuid)
-        return RowsChanged(changes) if changes else None
+        return RowsRead(changes) if changes else None
 
-    def _read_all(self, connection: sqlite3.Connection) -> RowsChanged:
+    def _read_all(self, connection: sqlite3.Connection) -> RowsRead:
         """Page by page, each in its own short transaction; what changes meanwhile is in the log and told next."""
         self._is_known = False
         _install(connection)
@@ -217,7 +224,7 @@ class CoreTable:
         self._position = position
         self._pruned = _number(connection, f"SELECT coalesce(min(seq) - 1, {position}) FROM {LOG}")
         self._is_known = True
-        return RowsChanged(tuple(rows.items()), is_all=True)
+        return RowsRead(tuple(rows.items()), is_all=True)
 
     def _perform(self, wish: Wish) -> RowsLoaded | RowsRefused:
         match wish:

@@ -6,9 +6,10 @@ from collections import deque
 from collections.abc import Callable
 
 from zcluster.adapters.core_db import CoreDb, CoreDbEvent
+from zcluster.adapters.core_db_table import RowsRead
 from zcluster.data.heart import Heart
 from zcluster.data.switch import Switch
-from zcluster.telephony.events import RowsChanged
+from zcluster.telephony.events import Event, RowsChanged, RowsListed
 
 # A third of a millisecond each, measured on the 2-core machine beside other work.
 PIECE_ROWS = 16
@@ -43,7 +44,7 @@ class CoreDbTurns:
         self._heart = heart
         self._tell = tell
         self._told = ""
-        self._waiting: deque[CoreDbEvent] = deque()
+        self._waiting: deque[Event] = deque()
 
     @property
     def has_more(self) -> bool:
@@ -73,9 +74,14 @@ class CoreDbTurns:
         return bool(self._waiting)
 
 
-def _parts(event: CoreDbEvent) -> list[CoreDbEvent]:
-    """The same in smaller pieces. What says that it is all there is cannot be parted."""
-    if not isinstance(event, RowsChanged) or event.is_all:
+def _parts(event: CoreDbEvent) -> list[Event]:
+    """The same in pieces that are no long work each."""
+    if not isinstance(event, RowsRead):
         return [event]
     changes = event.changes
-    return [RowsChanged(changes[at : at + PIECE_ROWS]) for at in range(0, len(changes), PIECE_ROWS)]
+    parts: list[Event] = [
+        RowsChanged(changes[at : at + PIECE_ROWS]) for at in range(0, len(changes), PIECE_ROWS)
+    ]
+    if event.is_all:
+        parts.append(RowsListed(tuple((uuid, row.runtime_uuid) for uuid, row in changes if row)))
+    return parts

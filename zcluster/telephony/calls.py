@@ -40,6 +40,7 @@ from zcluster.telephony.events import (
     PeersChanged,
     Row,
     RowsChanged,
+    RowsListed,
     RowsLoaded,
     RowsRefused,
     SwitchClosed,
@@ -76,7 +77,7 @@ class Calls:
         self._listing = ""
         # Rows that came before we knew whose they are: the switch's, or what an earlier life left.
         self._held_back: dict[str, Row] = {}
-        # Which legs had a row when all were read while the switch could not be asked.
+        # Which legs have a row, of those that were listed while the switch could not be asked.
         self._present: set[str] | None = None
         self._are_rows_known = False
         self._is_whole = False
@@ -114,8 +115,10 @@ class Calls:
                 self._channels.follow(happened)
             case EventsLost():
                 actions += self._look()
-            case RowsChanged(changes, is_all):
-                self._take_rows(changes, is_all)
+            case RowsChanged(changes):
+                self._take_rows(changes)
+            case RowsListed(rows):
+                self._list_rows(rows)
             case Answered(purpose, text) if purpose.startswith(_PREFIX):
                 actions += self._answered(purpose, text, now)
             case Unanswered(purpose, reason) if purpose.startswith(_PREFIX):
@@ -160,7 +163,7 @@ class Calls:
             self._channels.keep_only(self._present)
         self._channels.build = build
         held, self._held_back, self._present = self._held_back, {}, None
-        self._channels.take_rows(held.items(), is_all=False)
+        self._channels.take_rows(held.items())
         return self._look()
 
     def _look(self) -> list[Action]:
@@ -169,31 +172,37 @@ class Calls:
         command = api("show", "channels", "as", "json")
         return [Run(self._listing, command, LIST_LIMIT_MS)] if self._desk.is_open else []
 
-    def _take_rows(self, changes: tuple[tuple[str, Row | None], ...], is_all: bool) -> None:
-        self._are_rows_known = self._are_rows_known or is_all
-        if self._desk.is_open:
-            self._channels.take_rows(changes, is_all)
-            return
-        # Of a life that is over, all rows going at once proves nothing: its file may be a new one.
-        self._channels.take_rows(changes, is_all=False)
-        self._hold_back(changes, is_all)
+    def _take_rows(self, changes: tuple[tuple[str, Row | None], ...]) -> None:
+        self._channels.take_rows(changes)
+        if not self._desk.is_open:
+            self._hold_back(changes)
 
-    def _hold_back(self, changes: tuple[tuple[str, Row | None], ...], is_all: bool) -> None:
+    def _hold_back(self, changes: tuple[tuple[str, Row | None], ...]) -> None:
         """The next life's rows may come before its conversation is opened."""
         core_uuid = self._channels.core_uuid
-        if is_all:
-            self._held_back.clear()
-            self._present = set()
         for uuid, row in changes:
+            is_ours = row is not None and row.runtime_uuid == core_uuid
             if self._present is not None:
-                (self._present.discard if row is None else self._present.add)(uuid)
-            if row is None:
+                (self._present.add if is_ours else self._present.discard)(uuid)
+            if row is None or is_ours:
                 self._held_back.pop(uuid, None)
-            elif row.runtime_uuid != core_uuid:
+            else:
                 self._held_back[uuid] = row
         while len(self._held_back) > LARGEST_HELD_BACK:
             del self._held_back[next(iter(self._held_back))]
             self.counts["rows before the switch was known"] += 1
+
+    def _list_rows(self, rows: tuple[tuple[str, str], ...]) -> None:
+        self._are_rows_known = True
+        core_uuid = self._channels.core_uuid
+        present = {uuid for uuid, runtime_uuid in rows if runtime_uuid == core_uuid}
+        if self._desk.is_open:
+            self._channels.keep_only(present)
+            return
+        # Of a life that is over, all rows going at once proves nothing: its file may be a new one.
+        self._present = present
+        foreign = {uuid for uuid, runtime_uuid in rows if runtime_uuid != core_uuid}
+        self._held_back = {uuid: row for uuid, row in self._held_back.items() if uuid in foreign}
 
     def _clean(self, now: Moment) -> list[Action]:
         """What an earlier life left in the table would be recovered with the next calls: it goes first."""

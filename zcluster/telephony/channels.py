@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -199,37 +199,34 @@ class Channels:
 
     # -- rows
 
-    def take_rows(self, changes: Iterable[tuple[str, Row | None]], is_all: bool) -> None:
+    def take_rows(self, changes: Iterable[tuple[str, Row | None]]) -> None:
         """What the switch wrote to its recovery table."""
-        present: set[str] = set()
         for uuid, row in changes:
             if row is None:
                 self._untrack(uuid)
-            elif self._track(uuid, row):
-                present.add(uuid)
-        if is_all:
-            self.keep_only(present)
+            else:
+                self._track(uuid, row)
 
-    def _track(self, uuid: str, row: Row) -> bool:
-        """Whether this row is of a living call of ours."""
+    def _track(self, uuid: str, row: Row) -> None:
+        """A row, perhaps of a living call of ours."""
         if row.runtime_uuid != self.core_uuid:
             # Loaded by us to be recovered, or left by an earlier life.
-            return False
+            return
         if not is_uuid(uuid) or uuid != row.uuid or row.technology != SOFIA:
             self._counts["row of a strange form"] += 1
-            return False
+            return
         if uuid in self._ended:
-            return False
+            return
         channel = self._channel(uuid, row.profile)
         if channel is None or channel.is_hung_up:
             if channel is None:
                 self._counts["row of a profile of no group"] += 1
-            return False
+            return
         try:
             record = record_of_row(row, self.build, self._cseqs.get(uuid, 0))
         except BadMessage:
             self._counts["row with no call in it"] += 1
-            return True
+            return
         if not record.metadata:
             self._counts["metadata too large"] += 1
         channel.has_row, channel.state = True, ANSWERED
@@ -241,10 +238,9 @@ class Channels:
             self._expected.discard(uuid)
             self._noticed.settled.append(uuid)
         self._put(uuid, channel, record)
-        return True
 
-    def keep_only(self, present: set[str]) -> None:
-        """These are the legs that have a row; the others ended."""
+    def keep_only(self, present: Container[str]) -> None:
+        """These are the legs that have a row of this life; the others ended."""
         for uuid, channel in list(self._channels.items()):
             if channel.has_row and uuid not in present:
                 self._untrack(uuid)

@@ -97,13 +97,19 @@ class Unanswered:
 
 @dataclass(frozen=True, slots=True)
 class RowsChanged:
-    """What the switch wrote to its recovery table, in its order: (uuid, row), None for a deleted one.
-
-    `is_all`: these are all rows that there are; who is not among them is gone.
-    """
+    """What the switch wrote to its recovery table, in its order: (uuid, row), None for a deleted one."""
 
     changes: tuple[tuple[str, Row | None], ...]
-    is_all: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RowsListed:
+    """The recovery table was read as a whole, and each of its rows told by a RowsChanged of its own before this.
+
+    `rows`: uuid and runtime_uuid of all that there are; who is not among them is gone.
+    """
+
+    rows: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +182,7 @@ Event = (
     | Answered
     | Unanswered
     | RowsChanged
+    | RowsListed
     | RowsLoaded
     | RowsRefused
     | GroupWon
