@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from tests.control.cluster import Cluster, settings
-from zcluster.control.document import Site
+from zcluster.control.document import Settings, Site
+from zcluster.control.events import HealthChanged, MoveAsked, SwitchIdentified
 
 
 def test_the_holder_of_the_least_group_steps_aside_for_the_most_important() -> None:
@@ -45,6 +48,60 @@ def test_failback_only_where_the_file_says_so() -> None:
         cluster.boot("d")
         cluster.wait(65_000)
         assert (cluster.holders()["g1"] == "d") is failback
+
+
+def with_builds(conf: Settings, builds: dict[str, str]) -> Cluster:
+    """A settled cluster whose nodes have seen switches of these builds; the first of them holds g1."""
+    cluster = Cluster(conf, builds)
+    cluster.wait(3000)
+    for name, build in builds.items():
+        cluster.do(name, SwitchIdentified(build, f"fs-{name}"))
+    cluster.wait(100)
+    return cluster
+
+
+@pytest.mark.parametrize("death", ["kill", "move", "health"])
+def test_a_group_goes_to_a_slave_whose_switch_can_take_its_calls(death: str) -> None:
+    """By their start and name b and c stand before d, but only d runs what the holder runs."""
+    cluster = with_builds(settings(4, 1), {"a": "x", "b": "", "c": "y", "d": "x"})
+    holder = cluster.holders()["g1"]
+    assert holder == "a"
+    match death:
+        case "kill":
+            cluster.kill("a")
+        case "move":
+            cluster.do("b", MoveAsked("m", "g1", ""))
+        case "health":
+            cluster.do("a", HealthChanged("switch", "gone"))
+    cluster.wait(1500)
+    assert cluster.holders()["g1"] == "d"
+
+
+def test_where_the_holders_build_is_not_known_or_nobody_has_it_the_order_is_the_old_one() -> None:
+    for builds in ({"a": "", "b": "y", "c": "x"}, {"a": "x", "b": "y", "c": "z"}):
+        cluster = with_builds(settings(3, 1), builds)
+        assert cluster.holders()["g1"] == "a"
+        cluster.kill("a")
+        cluster.wait(1500)
+        assert cluster.holders()["g1"] == "b"
+
+
+def test_a_slave_that_the_file_prefers_stands_before_one_of_the_same_build() -> None:
+    conf = settings(3, 1)
+    conf = replace(conf, groups=(replace(conf.groups[0], preferred=("a", "b")),))
+    cluster = with_builds(conf, {"a": "x", "b": "y", "c": "x"})
+    cluster.kill("a")
+    cluster.wait(1500)
+    assert cluster.holders()["g1"] == "b"
+
+
+def test_a_daemon_that_began_anew_and_has_not_seen_its_switch_is_still_known_by_it() -> None:
+    cluster = with_builds(settings(4, 1), {"a": "x", "b": "y", "c": "y", "d": "x"})
+    cluster.do("a", SwitchIdentified("", ""))
+    cluster.wait(100)
+    cluster.kill("a")
+    cluster.wait(1500)
+    assert cluster.holders()["g1"] == "d"
 
 
 def test_nobody_steps_aside_for_a_group_that_cannot_be_won_and_at_most_once_a_minute() -> None:

@@ -31,6 +31,7 @@ from zcluster.wire.local_link import (
     PacketReader,
     PeerPlace,
     Peers,
+    SwitchIdentity,
     Told,
     packets,
 )
@@ -152,6 +153,7 @@ class Host:
         self.switch = FakeSwitch(f"core-{node}")
         self.problems: dict[str, str] = {}
         self.completeness: Completeness | None = None
+        self.identity: SwitchIdentity | None = None
         self.told: list[Told] = []
         self.figures: Figures | None = None
         self.incarnation = 0
@@ -210,6 +212,8 @@ class Host:
                     self.told.append(said)
                 case Figures() as said:
                     self.figures = said
+                case SwitchIdentity() as said:
+                    self.identity = said
                 case _:
                     pass
 

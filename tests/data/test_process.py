@@ -15,7 +15,7 @@ import pytest
 from tests.data.fakes import FakeSwitch, Host, free_ports, introduce, until
 from zcluster.adapters.control_socket import ask
 from zcluster.streams.units import CALLS, LIMITS, REGISTRATIONS
-from zcluster.wire.local_link import LARGEST_PACKET_BYTES, Health, PacketReader, Stop
+from zcluster.wire.local_link import LARGEST_PACKET_BYTES, Health, PacketReader, Stop, SwitchIdentity
 
 CAPTURES = Path(__file__).parent.parent / "switch" / "captures"
 
@@ -64,6 +64,12 @@ def test_a_healthy_switch_is_told_and_a_killed_one_within_two_turns(hosts: list[
     until([first], lambda: "switch" in first.faults)
     assert time.monotonic() - began < 0.05
     assert "event socket closed" in first.faults["switch"]
+
+
+def test_what_the_switch_is_is_told_when_it_opens(hosts: list[Host]) -> None:
+    first = hosts[0]
+    well([first])
+    assert first.identity == SwitchIdentity("1.11.3 git abc", first.switch.core)
 
 
 def test_a_stuck_event_thread_is_told(hosts: list[Host]) -> None:

@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zcluster.control.designation import Candidate, designate, successor
+from zcluster.control.designation import Candidate, designate, matches, successor
 from zcluster.control.document import GroupSettings, Settings
 from zcluster.control.lease import SENT_BEATS_KEPT, Lease, SentBeats
 from zcluster.control.messages import Claim
@@ -260,6 +260,25 @@ def test_designation_names_exactly_those_who_may(
         assert set(order) == may
         idle = {c.name for c in candidates if not c.holds}
         assert [name in idle for name in order] == sorted((name in idle for name in order), reverse=True)
+
+
+@given(situations(), st.data())
+def test_builds_change_an_order_only_where_it_is_free(
+    situation: tuple[Settings, list[Candidate], dict[str, str]], data: st.DataObject
+) -> None:
+    file, candidates, vacant = situation
+    marked = [c._replace(build=data.draw(st.sampled_from(["", "x", "y"]))) for c in candidates]
+    plain = designate(file, candidates, vacant)
+    assert designate(file, marked, vacant) == plain
+    assert designate(file, candidates, vacant, (), dict.fromkeys(vacant, "x")) == plain
+    first = max((g for g in file.groups if g.name in vacant), key=lambda g: g.priority, default=None)
+    if first is None:
+        return
+    fresh = designate(file, marked, {first.name: ""}, (), {first.name: "x"}).claimants[first.name]
+    build = {c.name: c.build for c in marked}
+    idle = [name for name in fresh if name in {c.name for c in candidates if not c.holds}]
+    is_other = {c.name: not matches(c.name, first.preferred) for c in candidates}
+    assert idle == sorted(idle, key=lambda name: (is_other[name], build[name] != "x"))
 
 
 @settings(max_examples=400)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zcluster.control.events import HealthChanged
+from zcluster.control.events import HealthChanged, SwitchIdentified
 from zcluster.supervisor.data_words import (
     NO_DATA_PROCESS,
     NO_WORD_YET,
@@ -12,7 +12,7 @@ from zcluster.supervisor.data_words import (
     VERDICT_MS,
     DataWords,
 )
-from zcluster.wire.local_link import Completeness, Health
+from zcluster.wire.local_link import Completeness, Health, SwitchIdentity
 
 READY = Completeness((("pbx2", 100),), True)
 AT = 100  # when most words are heard
@@ -41,6 +41,23 @@ def test_a_node_that_holds_nothing_is_ready_when_switch_and_copies_are() -> None
     words.hear(Health("switch", ""), AT)
     assert words.events(1200, True) == [HealthChanged("copies", "")]
     assert words.deadline(True) is None
+
+
+def test_what_the_switch_is_is_told_once_and_outlives_its_data_process() -> None:
+    words = well()
+    words.hear(SwitchIdentity("FreeSWITCH Version 1.10.12", "fsA"), AT)
+    assert words.deadline(True) == 0
+    (told,) = words.events(AT, True)
+    assert isinstance(told, SwitchIdentified)
+    assert (told.build[:8], told.switchname) == ("1.10.12:", "fsA")
+    words.hear(SwitchIdentity("FreeSWITCH Version 1.10.12", "fsA"), AT)
+    assert words.events(AT, True) == []
+    words.end()
+    words.begin()
+    assert not [e for e in words.events(9000, True) if isinstance(e, SwitchIdentified)]
+    words.hear(SwitchIdentity("FreeSWITCH Version 1.11.0", "fsA"), 9000)
+    (again,) = [e for e in words.events(9000, True) if isinstance(e, SwitchIdentified)]
+    assert again.build != told.build
 
 
 def test_copies_take_nothing_from_a_node_that_holds() -> None:

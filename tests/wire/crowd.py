@@ -29,6 +29,8 @@ def crowded(sequence: int) -> Beat:
         document=DOCUMENT,
         proposal=Proposal(4, CHANGE, DOCUMENT),
         acceptance=Acceptance(4, CHANGE, CHANGE, DOCUMENT),
+        build="1.11.3-dev:5f0c82d1",
+        switchname=NAMES[0],
     )
     acks = {
         name: Ack(

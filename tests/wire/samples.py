@@ -83,6 +83,8 @@ reports = st.builds(
     is_amnesiac=flags,
     asks_long=flags,
     continues=st.integers(0, 2**53 - 1),
+    build=printable.map(lambda found: found[:32]),
+    switchname=printable,
 )
 beats = st.builds(
     Beat,

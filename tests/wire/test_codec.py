@@ -144,6 +144,38 @@ def test_unknown_fields_are_ignored() -> None:
     assert BeatDecoder().decode(payload_of({**FAST, 77: [b"later"]}, slow)) == ORDINARY
 
 
+def test_an_earlier_version_says_nothing_of_its_switch_nor_of_its_clock() -> None:
+    assert {report.BUILD, report.SWITCHNAME}.isdisjoint(SLOW)
+    read = BeatDecoder().decode(PAYLOAD)
+    assert (read.report.build, read.report.switchname) == ("", "")
+    assert codec.read_fast(PAYLOAD).wall_ms is None
+
+
+@given(beats, st.none() | st.integers(0, 2**53 - 1))
+def test_a_wall_clock_is_carried_beside_the_same_beat(beat: Beat, wall_ms: int | None) -> None:
+    fast = codec.read_fast(BeatEncoder().encode(beat, wall_ms))
+    assert fast.wall_ms == wall_ms
+    assert BeatDecoder().complete(fast) == beat
+
+
+def test_a_wall_clock_never_makes_a_beat_too_long() -> None:
+    for nodes in range(30, 70):
+        beat = sample_beat(nodes, 2**40)
+        plain, told = BeatEncoder().encode(beat), BeatEncoder().encode(beat, 2**53 - 1)
+        assert len(told) <= max(len(plain), bounds.MAX_PAYLOAD_BYTES)
+        assert (codec.read_fast(told).wall_ms is None) is (
+            len(plain) + codec.WALL_BYTES > bounds.MAX_PAYLOAD_BYTES
+        )
+
+
+def test_the_switch_of_a_node_costs_less_than_ninety_bytes() -> None:
+    known = ORDINARY_REPORT._replace(
+        build="1.11.3-dev.64bit-abcdef:5f0c82d1", switchname="pbx1.frankfurt.telephones.example.net"
+    )
+    one = len(BeatEncoder().encode(ORDINARY._replace(report=known)))
+    assert len(PAYLOAD) < one < len(PAYLOAD) + 90
+
+
 # What is too much or of the wrong kind
 
 OPTIONAL_SLOW = {report.FOUNDING, report.DOCUMENT, report.PROPOSAL, report.ACCEPTANCE}
@@ -164,6 +196,7 @@ FAST_FAULTS: list[tuple[int, Any]] = [
     *faults(codec.SEQUENCE, BAD_NUMBERS),
     *faults(codec.ACKED, (None, 5, {}, [], [1], [1, 2, 3], "ab", [1, [2]])),
     *[(codec.ACKED, [1, bad]) for bad in BAD_NUMBERS],
+    *faults(codec.WALL, (-1, 2**53, 1.0, True, "1", [1])),
     *faults(codec.SLOW, (None, "text", 5, [], b"", b"not zlib", bytes(2000))),
 ]
 NAMED_ROWS = [[[bad, 1, True]] for bad in BAD_NAMES] + [[["g", bad, True]] for bad in BAD_COUNTERS]
@@ -191,6 +224,8 @@ SLOW_FAULTS: list[tuple[int, Any]] = [
     *faults(report.IS_AMNESIAC, (None, 1, "x")),
     *faults(report.CONTINUES, BAD_NUMBERS),
     *faults(report.VERSION, ("v" * 65, "1\n", None, 1)),
+    *faults(report.BUILD, ("b" * 33, "1\n", None, 1)),
+    *faults(report.SWITCHNAME, ("s" * 65, "\x1b[2J", None, b"s")),
     *faults(report.SETTINGS_DIGEST, (LONG, "ä", None, b"d")),
     *faults(report.HEADS, (None, {}, [["b", 1, []], ["b", 1, []]], [["b", 1]], [["b", 2**53, []]])),
     (report.HEADS, [["b", 1, [["g"]]], ["c", 1, []]]),

@@ -26,6 +26,7 @@ from zcluster.wire.local_link import (
     PeerPlace,
     Peers,
     Stop,
+    SwitchIdentity,
     Told,
     packets,
 )
@@ -44,6 +45,8 @@ MESSAGES: list[Message] = [
     Completeness((("pbx2", 40), ("pbx3", 100)), False, "pbx2: 40 %"),
     Told("alarm", "calls-lost", "3 calls were lost", {"calls": 3, "uuids": ("a", "b"), "why": None, "is_all": True}),
     Figures({"events": 7, "worst_turn_us": 2**40}),
+    SwitchIdentity("FreeSWITCH Version 1.11.3-dev~64bit ( 64bit)", "fsA"),
+    SwitchIdentity("", ""),
 ]  # fmt: skip
 
 
@@ -176,6 +179,7 @@ _messages = st.one_of(
     st.builds(Figures, st.dictionaries(st.text(min_size=1), st.integers(), max_size=300)),
     st.builds(Completeness, _percents, st.booleans(), _text),
     st.builds(Groups, _own),
+    st.builds(SwitchIdentity, _text, _text),
 )
 
 
@@ -208,7 +212,7 @@ _plain = st.recursive(
 )
 
 
-@given(st.sampled_from([0, 1, 2, 16, 17, 18, 19]), st.lists(_plain, max_size=5))
+@given(st.sampled_from([0, 1, 2, 16, 17, 18, 19, 20]), st.lists(_plain, max_size=5))
 def test_any_fields_of_a_kind_are_read_or_refused(kind: int, fields: list[object]) -> None:
     try:
         read(b"\0" + msgpack.packb([kind, *fields]))

@@ -40,6 +40,19 @@ def test_a_beat_is_received_once_and_repeated_on_other_links(reader: BeatReader)
     assert reader.counts == {}
 
 
+def test_a_beat_that_tells_its_clock_is_noted_once_and_only_when_it_is_new(reader: BeatReader) -> None:
+    def told(sequence: int, said_ms: int) -> bytes:
+        return ENVELOPE.seal(BeatEncoder().encode(ORDINARY._replace(sequence=sequence), said_ms))
+
+    reader.read(numbered(1), "left", WALL_MS)
+    assert reader.clocks.offsets() == {}
+    reader.read(told(3, WALL_MS + 900), "left", WALL_MS)
+    assert reader.clocks.offsets() == {"a": 900}
+    reader.read(told(3, WALL_MS + 900), "right", WALL_MS - 5000)
+    reader.read(told(2, WALL_MS + 9000), "left", WALL_MS)
+    assert reader.clocks.offsets() == {"a": 900}
+
+
 def test_newer_beats_of_the_same_report_share_it(reader: BeatReader) -> None:
     first = reader.read(numbered(1), "left", WALL_MS)
     second = reader.read(numbered(2), "left", WALL_MS)

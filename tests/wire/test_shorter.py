@@ -32,8 +32,13 @@ def test_what_keeps_a_cluster_alive_is_never_left_out() -> None:
     less = without_document(beat)
     assert less is not None
     assert less._replace(report=beat.report) == beat
+    assert (less.report.build, less.report.switchname) == ("", "")
     kept = less.report._replace(
-        document=beat.report.document, proposal=beat.report.proposal, acceptance=beat.report.acceptance
+        document=beat.report.document,
+        proposal=beat.report.proposal,
+        acceptance=beat.report.acceptance,
+        build=beat.report.build,
+        switchname=beat.report.switchname,
     )
     assert kept == beat.report
 

@@ -3,7 +3,8 @@
 It orders claimants and names successors; it never decides a vote, so nodes with different views may
 answer differently without harm. Sticky: a holder keeps its group; a vacant group goes to the node it is
 pinned to, else to its last holder if that one stands idle and ready, else away from the sites of the
-groups it should be apart from, else to preferred slaves, else to slaves in order of their start.
+groups it should be apart from, else to preferred slaves, else to those whose switch can take its calls (of
+the build that had them), else to slaves in order of their start.
 """
 
 from __future__ import annotations
@@ -11,21 +12,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import NamedTuple
 
 from zcluster.control.document import GroupSettings, Pin, Settings
 from zcluster.control.units import GroupName, NodeName
 
+NO_BUILDS: Mapping[GroupName, str] = MappingProxyType({})
+
 
 class Candidate(NamedTuple):
     """A node that may carry traffic, as seen in its beats. `started` is its incarnation: who is up
-    longest stands first.
+    longest stands first. `build`: of the switch beside it, "" for unknown.
     """
 
     name: NodeName
     started: int
     is_ready: bool
     holds: tuple[GroupName, ...]
+    build: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +86,11 @@ def designate(
     candidates: Sequence[Candidate],
     vacant: Mapping[GroupName, NodeName],
     pins: Sequence[Pin] = (),
+    builds: Mapping[GroupName, str] = NO_BUILDS,
 ) -> Designation:
     """Distribute the `vacant` groups (each with its last holder, "" where unknown) over the candidates.
 
+    `builds`: of the switch that had a group's calls; a group whose build is unknown likes all switches equally.
     Groups of higher priority choose first. Where slaves run out and the file lets a node hold several
     groups, ready masters with the fewest groups follow.
     """
@@ -95,7 +102,8 @@ def designate(
     wanted: dict[GroupName, NodeName] = {}
     claimants: dict[GroupName, tuple[NodeName, ...]] = {}
     for turn, group in enumerate(groups):
-        taste = _Taste(settings, group, vacant[group.name], pinned_to(pins, group.name), holders)
+        strange = _strangeness(candidates, builds.get(group.name, ""))
+        taste = _Taste(settings, group, vacant[group.name], pinned_to(pins, group.name), holders, strange)
         fitting = taste.sort(n for n in free if may_hold(settings, group, n))
         later = [n for n in _rotated(slaves, turn) if n not in fitting and may_hold(settings, group, n)]
         several = [n for n in _rotated(busy, turn) if may_hold(settings, group, n)]
@@ -114,10 +122,13 @@ def successor(
     candidates: Sequence[Candidate],
     leaver: NodeName,
     pins: Sequence[Pin] = (),
+    build: str = "",
 ) -> NodeName:
-    """Who should take one group that its holder is about to release; "" where nobody is ready."""
+    """Who should take one group that its holder, with a switch of `build`, is about to release; "" where nobody
+    is ready.
+    """
     others = [c for c in candidates if c.name != leaver]
-    order = designate(settings, others, {group: ""}, pins).claimants.get(group, ())
+    order = designate(settings, others, {group: ""}, pins, {group: build}).claimants.get(group, ())
     return order[0] if order else ""
 
 
@@ -132,6 +143,7 @@ def better_home(
     holder: NodeName,
     candidates: Sequence[Candidate],
     pins: Sequence[Pin],
+    build: str = "",
 ) -> NodeName:
     """Where a held group should move although its holder is well: to its pinned node, or (only if the
     file says failback) to a preferred one; "" where it should stay.
@@ -142,6 +154,8 @@ def better_home(
         return pinned if pinned != holder and pinned in ready else ""
     if not settings.failback or not group.preferred or matches(holder, group.preferred):
         return ""
+    strange = _strangeness(candidates, build)
+    ready.sort(key=lambda name: strange.get(name, False))
     return next((n for n in ready if matches(n, group.preferred)), "")
 
 
@@ -180,11 +194,13 @@ class _Taste:
         last: NodeName,
         pinned: NodeName,
         holders: Mapping[GroupName, NodeName],
+        strange: Mapping[NodeName, bool],
     ) -> None:
         self._settings = settings
         self._group = group
         self._last = last
         self._pinned = pinned
+        self._strange = strange
         sites = {site_of(settings, holders[other]) for other in group.apart_from if other in holders}
         self._avoided = sites - {""}
 
@@ -192,13 +208,19 @@ class _Taste:
         """Best first; equal ones keep their order."""
         return sorted(names, key=self._distaste)
 
-    def _distaste(self, name: NodeName) -> tuple[bool, bool, bool, bool]:
+    def _distaste(self, name: NodeName) -> tuple[bool, bool, bool, bool, bool]:
         return (
             name != self._pinned,
             name != self._last,
             site_of(self._settings, name) in self._avoided,
             not matches(name, self._group.preferred),
+            self._strange.get(name, False),
         )
+
+
+def _strangeness(candidates: Sequence[Candidate], build: str) -> dict[NodeName, bool]:
+    """Whose switch could not load calls of a switch of that build. Where nothing is known, nobody is strange."""
+    return {c.name: c.build != build for c in candidates} if build else {}
 
 
 def _holder_order(candidates: Sequence[Candidate]) -> tuple[NodeName, ...]:

@@ -144,6 +144,14 @@ class HealthChanged:
     problem: str
 
 
+@dataclass(frozen=True, slots=True)
+class SwitchIdentified:
+    """The switch beside this node said what it is: a mark of its build, and its own name; "" for unknown."""
+
+    build: str
+    switchname: str
+
+
 Event = (
     Tick
     | BeatReceived
@@ -162,4 +170,5 @@ Event = (
     | RestartAsked
     | StopAsked
     | HealthChanged
+    | SwitchIdentified
 )

@@ -89,7 +89,8 @@ class Report(NamedTuple):
     `proposal`, `acceptance`: the change of the document that is under way. `is_amnesiac`: this member
     came without memory and binds itself to no document before the next one. `asks_long`: the sender is
     about to restart its daemon and wants long grants for what it holds. `continues`: the incarnation whose
-    holdings this one took over in such a restart, 0 for none.
+    holdings this one took over in such a restart, 0 for none. `build`, `switchname`: of the switch beside the node,
+    "" where none was seen yet; calls move only between switches of equal builds.
     """
 
     cluster_id: str
@@ -113,6 +114,8 @@ class Report(NamedTuple):
     is_amnesiac: bool = False
     asks_long: bool = False
     continues: int = 0
+    build: str = ""
+    switchname: str = ""
 
 
 class Beat(NamedTuple):

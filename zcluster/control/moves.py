@@ -53,7 +53,7 @@ class Moves:
         """Who should take a group of ours; "" where nobody stands ready."""
         s = self._s
         candidates = s.candidates(self._holder.holds(), without=s.name)
-        return successor(s.settings, group, candidates, s.name, s.pins)
+        return successor(s.settings, group, candidates, s.name, s.pins, s.build)
 
     def release_for_health(self, group: GroupName) -> None:
         """Hand over what this node cannot serve, if somebody can."""
@@ -81,14 +81,14 @@ class Moves:
         if not candidates:
             return
         for group in held:
-            target = better_home(s.settings, s.groups[group], s.name, candidates, s.pins)
+            target = better_home(s.settings, s.groups[group], s.name, candidates, s.pins, s.build)
             if target:
                 self._give(group, target, "failback")
                 return
         if len(held) < 2:
             return
         for group in sorted(held, key=lambda g: (s.groups[g].priority, g)):
-            target = successor(s.settings, group, candidates, s.name, s.pins)
+            target = successor(s.settings, group, candidates, s.name, s.pins, s.build)
             if target:
                 self._give(group, target, "relinquish")
                 return

@@ -35,6 +35,7 @@ from zcluster.control.events import (
     StopAsked,
     Stored,
     StoreFailed,
+    SwitchIdentified,
     Tick,
 )
 from zcluster.control.health import Health
@@ -166,6 +167,9 @@ class Node:
                 self.restart.ask(identity)
             case StopAsked():
                 self._on_stop()
+            case SwitchIdentified(build, switchname):
+                s.build, s.switchname = build, switchname
+                s.is_report_stale = True
         if s.wants_beat:
             self._send_beat()
         if s.is_report_stale or type(event) is not BeatReceived:
@@ -442,7 +446,8 @@ class Node:
         if not suspects or not self._may_claim():
             return
         lasts = {watch.group: watch.last_holder for watch in suspects}
-        designation = self.seeker.designation(lasts, self.holder.holds())
+        builds = {watch.group: watch.last_build for watch in suspects}
+        designation = self.seeker.designation(lasts, self.holder.holds(), builds)
         for watch in suspects:
             rank = designation.rank(watch.group, s.name)
             if rank is None:
@@ -539,7 +544,7 @@ class Node:
         taken: set[NodeName] = set()
         for tenure in list(self.holder.tenures.values()):
             candidates = [c for c in s.candidates((), without=s.name) if c.name not in taken]
-            target = successor(s.settings, tenure.group, candidates, s.name, s.pins)
+            target = successor(s.settings, tenure.group, candidates, s.name, s.pins, s.build)
             taken.add(target)
             self.holder.release(tenure, target, "stop")
         s.wants_beat = s.wants_beat or not self.holder.tenures
@@ -604,6 +609,8 @@ class Node:
             is_amnesiac=self.council.is_amnesiac(),
             asks_long=self.restart.is_asking,
             continues=self.restart.continues,
+            build=s.build,
+            switchname=s.switchname,
         )
         if report != old:
             self._report = report

@@ -42,6 +42,8 @@ class Situation:
         self.sequence = 0
         self.state = NodeState.STARTING
         self.unready: tuple[str, ...] = ("starting",)
+        self.build = ""
+        self.switchname = ""
         self.document: Document | None = durable.document
         self.roster: frozenset[NodeName] = frozenset()
         self.quorum = 1
@@ -121,7 +123,7 @@ class Situation:
         found = []
         if self.is_member and self.name != without:
             is_ready = not self.unready and self.state in (NodeState.SLAVE, NodeState.MASTER)
-            found.append(Candidate(self.name, self.incarnation, is_ready, own_holds))
+            found.append(Candidate(self.name, self.incarnation, is_ready, own_holds, self.build))
         for peer in self.detector.alive(self.now_ms):
             if peer.name in self.roster and peer.name != without:
                 found.append(candidate(peer))
@@ -179,4 +181,4 @@ def candidate(peer: Peer) -> Candidate:
     report = peer.report
     is_ready = not report.unready and report.state in (NodeState.SLAVE, NodeState.MASTER)
     holds = tuple(claim.group for claim in report.claims)
-    return Candidate(peer.name, peer.incarnation, is_ready, holds)
+    return Candidate(peer.name, peer.incarnation, is_ready, holds, report.build)

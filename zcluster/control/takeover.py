@@ -29,7 +29,8 @@ class Watch:
 
     `holder` lists the group in its beats (claimed or open) with `counter`; "" when nobody does.
     `evidence_ms` is the last sign of life of its lease that came through other voters. `is_clean` says
-    that the last opened ballot was closed by its own kernel, confirmed. `last_holder` opened it last.
+    that the last opened ballot was closed by its own kernel, confirmed. `last_holder` opened it last, beside a switch
+    of `last_build` ( for unknown).
     """
 
     __slots__ = (
@@ -43,6 +44,7 @@ class Watch:
         "holder_is_open",
         "is_clean",
         "is_known",
+        "last_build",
         "last_holder",
         "opened_counter",
         "probes",
@@ -62,6 +64,7 @@ class Watch:
         self.is_clean = False
         self.is_known = False
         self.last_holder: NodeName = ""
+        self.last_build = ""
         self.opened_counter = 0
         self.release: Release | None = None
         self.vacant_ms = now_ms
@@ -82,9 +85,20 @@ class Watch:
         self.holder_is_open = claim.is_open
         if claim.is_open and claim.counter >= self.opened_counter:
             self.opened_counter = claim.counter
-            self.last_holder = peer.name
+            self._opened_by(peer.name, peer.report.build)
             self.is_clean = False
             self.is_known = True
+
+    def _opened_by(self, name: NodeName, build: str) -> None:
+        # A daemon that began anew has not seen its switch yet, which is the same as before.
+        self.last_build = build or (self.last_build if name == self.last_holder else "")
+        self.last_holder = name
+
+    def opened_here(self, name: NodeName, counter: int, build: str) -> None:
+        """This node itself had it open; its kernel confirmed the closing."""
+        self.opened_counter = counter
+        self.is_clean = self.is_known = True
+        self._opened_by(name, build)
 
     def vacate(self, now_ms: int) -> None:
         """Nobody lists the group any more."""
@@ -174,10 +188,7 @@ class Seeker:
         watch = self.watches[group]
         watch.seen_counter = max(watch.seen_counter, counter)
         if was_opened and counter >= watch.opened_counter:
-            watch.opened_counter = counter
-            watch.is_clean = True
-            watch.is_known = True
-            watch.last_holder = self._s.name
+            watch.opened_here(self._s.name, counter, self._s.build)
         watch.vacate(self._s.now_ms)
         self._find_holder(watch)
 
@@ -207,10 +218,13 @@ class Seeker:
                 watch.evidence_ms = max(watch.evidence_ms, peer.heard_ms)
 
     def designation(
-        self, groups: Mapping[GroupName, NodeName], own_holds: tuple[GroupName, ...]
+        self,
+        groups: Mapping[GroupName, NodeName],
+        own_holds: tuple[GroupName, ...],
+        builds: Mapping[GroupName, str],
     ) -> Designation:
-        """Who should claim these vacant groups."""
-        return designate(self._s.settings, self._s.candidates(own_holds), groups, self._s.pins)
+        """Who should claim these vacant groups, of switches of these builds."""
+        return designate(self._s.settings, self._s.candidates(own_holds), groups, self._s.pins, builds)
 
     def suspects(self, held: Mapping[GroupName, object]) -> list[Watch]:
         """Groups not ours that are vacant, or whose holder has been silent long enough to ask about."""

@@ -22,7 +22,7 @@ class LinkView:
 @dataclass(frozen=True, slots=True)
 class PeerView:
     """One node as this node sees it, itself included (without links). `position`: 1 is the primary
-    slave, 0 none. `is_witness`: votes and never holds, by the file.
+    slave, 0 none. `is_witness`: votes and never holds, by the file. `build`, `switchname`: as in its report.
     """
 
     name: str
@@ -40,6 +40,8 @@ class PeerView:
     same_settings: bool
     links: tuple[LinkView, ...]
     is_witness: bool = False
+    build: str = ""
+    switchname: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def view(node: Node, now_ms: int) -> View:
     s = node.situation
     s.now_ms = now_ms
     candidates = s.candidates(node.holder.holds())
-    slaves = node.seeker.designation({}, node.holder.holds()).slaves
+    slaves = node.seeker.designation({}, node.holder.holds(), {}).slaves
     members = {candidate.name for candidate in candidates}
     return View(
         node=s.name,
@@ -156,6 +158,8 @@ def _nodes(node: Node, slaves: tuple[str, ...], members: set[str], now_ms: int) 
         True,
         (),
         matches(s.name, s.settings.witnesses),
+        s.build,
+        s.switchname,
     )
     found = {s.name: own}
     for peer in s.detector.peers.values():
@@ -181,6 +185,8 @@ def _nodes(node: Node, slaves: tuple[str, ...], members: set[str], now_ms: int) 
                 for link, record in sorted(peer.links.items())
             ),
             matches(peer.name, s.settings.witnesses),
+            report.build,
+            report.switchname,
         )
     for name in s.roster - found.keys():
         found[name] = PeerView(

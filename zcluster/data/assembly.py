@@ -121,7 +121,7 @@ class DataProcess:
         stack.callback(self._limit_turns.close)
         self._bus_turns = BusTurns(self.bus, lambda: self.heart)
         self.loop = Loop(
-            urgent=(SwitchTurns(self.switch, self.heart), self.link),
+            urgent=(SwitchTurns(self.switch, self.heart, self.link.tell_identity), self.link),
             cores=self.heart,
             later=(
                 self._limit_turns,

@@ -21,6 +21,7 @@ from zcluster.wire.local_link import (
     PacketReader,
     Peers,
     Stop,
+    SwitchIdentity,
     Told,
     packets,
 )
@@ -79,7 +80,7 @@ class ControlLink:
                     self._take_groups(message)
                 case Stop():
                     self.is_stopped = True
-                case Health() | Completeness() | Told() | Figures():
+                case Health() | Completeness() | Told() | Figures() | SwitchIdentity():
                     self.counts["not for us"] += 1
                 case None:
                     pass
@@ -98,6 +99,10 @@ class ControlLink:
         if completeness != self._completeness:
             self._completeness = completeness
             self._channel.send(packets(completeness), "completeness")
+
+    def tell_identity(self, build: str, switchname: str) -> None:
+        """What the switch is, at each of its openings."""
+        self._channel.send(packets(SwitchIdentity(build, switchname)), "identity")
 
     def tell(self, level: str, code: str, text: str, facts: Mapping[str, object]) -> None:
         """A bounded number in each second."""

@@ -72,6 +72,7 @@ CLASSES: tuple[type[Any], ...] = (
     actions.Tell,
     actions.AnswerMove,
     actions.Exit,
+    events.SwitchIdentified,
 )
 
 Parts = Callable[[Any], list[object]]

@@ -430,6 +430,7 @@ class _Assembly:
             ),
             counters=self._counters(),
             data=self._data.facts() if self._data is not None else None,
+            clock_offsets=self._reader.clocks.offsets(),
         )
         return status_of(view(self._node, now_ms), around, self._chronicle.story)
 

@@ -29,6 +29,7 @@ from zcluster.wire.local_link import (
     PacketReader,
     Peers,
     Stop,
+    SwitchIdentity,
     Told,
     packets,
 )
@@ -305,7 +306,7 @@ class DataChild:
                 self.counts["malformed"] += 1
                 continue
             match message:
-                case Health() | Completeness():
+                case Health() | Completeness() | SwitchIdentity():
                     self._words.hear(message, now_ms)
                 case Told():
                     self._tell(message, now_ms)

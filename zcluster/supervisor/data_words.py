@@ -3,8 +3,8 @@
 What must hold: a data process that ends or starts moves nothing. What its last life said of the switch stands
 until the next one has looked for it for VERDICT_MS or finds the switch well. Copies that fill, or a data
 process that is missing, keep a node from taking over, and never take anything away from one that holds: the core is
-told of them only while it holds nothing (and holds them for no fault: `zcluster.control.health`). Pure; time is an
-argument.
+told of them only while it holds nothing (and holds them for no fault: `zcluster.control.health`). What the switch is
+stands until it is said anew. Pure; time is an argument.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from zcluster.control.events import Event, HealthChanged
-from zcluster.wire.local_link import Completeness, Health
+from zcluster.control.events import Event, HealthChanged, SwitchIdentified
+from zcluster.supervisor.switch_identity import build_mark, short_name
+from zcluster.wire.local_link import Completeness, Health, SwitchIdentity
 
 VERDICT_MS = 5000
 REASON_PAUSE_MS = 1000
@@ -49,6 +50,8 @@ class DataWords:
         self._is_news = True
         self._is_reason_late = False
         self._held_nothing: bool | None = None
+        self._identity: SwitchIdentified | None = None
+        self._identity_shown: SwitchIdentified | None = None
 
     def begin(self) -> None:
         """A data process was started."""
@@ -67,13 +70,16 @@ class DataWords:
         self._verdict_ms = None
         self._is_news = True
 
-    def hear(self, word: Health | Completeness, now_ms: int) -> None:
+    def hear(self, word: Health | Completeness | SwitchIdentity, now_ms: int) -> None:
         """It said something. Its time to see the switch begins with its first word of it: until then it starts, and
         on a busy host that takes as long as it takes.
         """
         self._is_news = True
         if isinstance(word, Completeness):
             self.completeness = word
+            return
+        if isinstance(word, SwitchIdentity):
+            self._identity = SwitchIdentified(build_mark(word.build), short_name(word.switchname))
             return
         if self._verdict_ms is None:
             self._verdict_ms = now_ms + VERDICT_MS
@@ -114,6 +120,9 @@ class DataWords:
         ]
         changed += [HealthChanged(subject, "") for subject in self.shown if subject not in wanted]
         self.shown = wanted
+        if self._identity is not None and self._identity != self._identity_shown:
+            self._identity_shown = self._identity
+            changed.append(self._identity)
         return changed
 
     def _copies_reason(self, now_ms: int) -> str:

@@ -15,7 +15,10 @@
                         since_ms (how long, null where unknown), phase (of our own tenure, or "")
     nodes[]             name, is_self, is_heard, is_voter, is_witness, state, position (1: primary slave; null),
                         holds[], unready[] (reasons), heard_ms (how long ago; null for never), hears_us,
-                        generation, version, links[]: name, is_heard, heard_ms, loss_per_mille
+                        generation, version, build and switchname of its switch ("" where none was seen),
+                        clock_offset_ms (how far its wall clock is ahead of this host's; one that seems behind may
+                        be so by the few ms of a beat's way; null where unknown, and of this host),
+                        links[]: name, is_heard, heard_ms, loss_per_mille
     links[]             of this host: name, is_up, interface, address, is_service
     slaves[]            names in their order
     switch              null where no data process belongs, else is_known (it was seen since the data process
@@ -30,11 +33,12 @@ What must hold: pure, plain JSON values only; a key once published keeps its mea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from zcluster.adapters.journal import Record
 from zcluster.control.view import GroupView, PeerView, View
 from zcluster.supervisor.data_words import DataFacts
+from zcluster.supervisor.differences import differences
 from zcluster.supervisor.story import Story
 
 SCHEMA = "zcluster.status/1"
@@ -67,12 +71,14 @@ class Surroundings:
     warnings: tuple[str, ...]
     counters: Mapping[str, int]
     data: DataFacts | None = None
+    clock_offsets: Mapping[str, int] = field(default_factory=dict)
 
 
 def status_of(view: View, around: Surroundings, story: Story) -> dict[str, object]:
     """The document for what the core sees now."""
     link_names = tuple(link.name for link in around.links)
     link_silence_ms = max(3 * around.silence_ms, LEAST_LINK_SILENCE_MS)
+    offsets = {node.name: around.clock_offsets.get(node.name) for node in view.nodes if node.is_alive}
     own_up = dict(view.own_links)
     return {
         "schema": SCHEMA,
@@ -96,7 +102,9 @@ def status_of(view: View, around: Surroundings, story: Story) -> dict[str, objec
         "up_ms": around.up_ms,
         "expected_nodes": view.expected_nodes,
         "groups": [_group(group, around, story) for group in view.groups],
-        "nodes": [_node(node, view.node, link_names, link_silence_ms) for node in view.nodes],
+        "nodes": [
+            _node(node, view.node, link_names, link_silence_ms, offsets.get(node.name)) for node in view.nodes
+        ],
         "links": [
             {
                 "name": link.name,
@@ -162,7 +170,9 @@ def _group(group: GroupView, around: Surroundings, story: Story) -> dict[str, ob
     }
 
 
-def _node(node: PeerView, own_name: str, links: Sequence[str], link_silence_ms: int) -> dict[str, object]:
+def _node(
+    node: PeerView, own_name: str, links: Sequence[str], link_silence_ms: int, clock_offset_ms: int | None
+) -> dict[str, object]:
     records = {link.link: link for link in node.links}
     seen = []
     for name in links if node.name != own_name else ():
@@ -189,6 +199,9 @@ def _node(node: PeerView, own_name: str, links: Sequence[str], link_silence_ms: 
         "hears_us": node.hears_us,
         "generation": node.generation,
         "version": node.version,
+        "build": node.build,
+        "switchname": node.switchname,
+        "clock_offset_ms": clock_offset_ms,
         "links": seen,
     }
 
@@ -200,5 +213,6 @@ def _warnings(view: View, around: Surroundings, alarms: Sequence[Record]) -> lis
         if not node.same_settings:
             text = f"{node.name} runs another file: compare `sha256sum` of it on both hosts"
             found.append({"level": "warning", "text": text})
+    found.extend({"level": "warning", "text": text} for text in differences(view, around.clock_offsets))
     found.extend({"level": record.level, "text": f"{record.node}: {record.text}"} for record in alarms)
     return found

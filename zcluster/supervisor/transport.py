@@ -26,6 +26,7 @@ from zcluster.supervisor.loop import Loop, monotonic_ms
 from zcluster.supervisor.peers import Peers
 from zcluster.supervisor.side_thread import Errand, Sequel
 from zcluster.wire.beacon import Envelope
+from zcluster.wire.clocks import CLOCK_EVERY_BEATS
 from zcluster.wire.codec import BeatEncoder
 from zcluster.wire.reader import BeatReader
 from zcluster.wire.shorter import TOO_LONG, without_document
@@ -150,7 +151,7 @@ class Transport:
         """The datagram, without the cluster document where the whole does not fit. Raises BadMessage."""
         self._unsendable = ""
         try:
-            return self._envelope.seal(self._encoder.encode(beat))
+            return self._envelope.seal(self._encoder.encode(beat, _clock_for(beat)))
         except BadMessage:
             less = without_document(beat)
             if less is None:
@@ -400,6 +401,10 @@ class Transport:
             if line.beacon is not None:
                 line.beacon.close()
         self._bus.close()
+
+
+def _clock_for(beat: Beat) -> int | None:
+    return None if beat.sequence % CLOCK_EVERY_BEATS else time.time_ns() // 1_000_000
 
 
 def _ignore(_bodies: Sequence[bytes]) -> None:

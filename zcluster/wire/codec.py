@@ -1,7 +1,8 @@
 """A beat as bytes, cheap while nothing but sequences changes.
 
 A payload is a MessagePack map: 0 node, 1 incarnation, 2 sequence, 3 the acknowledged sequences (in the
-order of the heads in the slow part), 4 the slow part (see `report`). Unknown keys are ignored.
+order of the heads in the slow part), 4 the slow part (see `report`), and in some beats 5 the sender's wall clock in
+milliseconds since 1970 (see `clocks`). Unknown keys are ignored.
 
 What must hold: only BadMessage leaves the decoder, whatever the bytes. A report that did not change
 decodes to the same object as before, because the core compares reports by identity. All of it is the CPU
@@ -21,11 +22,12 @@ from zcluster.errors import BadMessage
 from zcluster.wire import bounds
 from zcluster.wire.report import Head, Slow, pack_slow, unpack_map, unpack_slow
 
-NODE, INCARNATION, SEQUENCE, ACKED, SLOW = range(5)
+NODE, INCARNATION, SEQUENCE, ACKED, SLOW, WALL = range(6)
 
 # The fast part around the slow one at its largest: keys, lengths, two numbers of nine bytes.
 FAST_BYTES = 32
 NUMBER_BYTES = 9
+WALL_BYTES = 1 + NUMBER_BYTES
 SHORT_REASONS = 2
 SHORT_REASON_CHARACTERS = 32
 
@@ -53,26 +55,28 @@ class BeatEncoder:
         self._pack = msgpack.Packer().pack
         self._written: _Written | None = None
 
-    def encode(self, beat: Beat) -> bytes:
+    def encode(self, beat: Beat, wall_ms: int | None = None) -> bytes:
         """The payload of `beat`; raises BadMessage for a beat that every peer would drop.
 
         Reasons of unreadiness are free text: they are made printable and cut to their bounds here, more
-        so when the whole would not fit a datagram, because a sick node must stay audible.
+        so when the whole would not fit a datagram, because a sick node must stay audible. `wall_ms` is put in
+        where there is room.
         """
         written = self._written
         acked = _acked(written, beat) if written is not None else None
         if written is None or acked is None:
             written = self._written = _write(beat)
             acked = [beat.acks[head.peer].sequence for head in written.heads]
-        payload: bytes = self._pack(
-            {
-                NODE: beat.node,
-                INCARNATION: beat.incarnation,
-                SEQUENCE: beat.sequence,
-                ACKED: acked,
-                SLOW: written.data,
-            }
-        )
+        fields: dict[int, object] = {
+            NODE: beat.node,
+            INCARNATION: beat.incarnation,
+            SEQUENCE: beat.sequence,
+            ACKED: acked,
+            SLOW: written.data,
+        }
+        payload: bytes = self._pack(fields)
+        if wall_ms is not None and len(payload) + WALL_BYTES <= bounds.MAX_PAYLOAD_BYTES:
+            payload = self._pack({**fields, WALL: wall_ms})
         return payload
 
 
@@ -114,13 +118,16 @@ def _printable(reason: str) -> str:
 
 
 class Fast(NamedTuple):
-    """A beat half read: its name is checked, what it acknowledges and reports is not."""
+    """A beat half read: its name and `wall_ms` (None where it does not say) are checked, what it acknowledges and
+    reports is not.
+    """
 
     node: NodeName
     incarnation: int
     sequence: int
     acked: object
     data: object
+    wall_ms: int | None = None
 
 
 def read_fast(payload: bytes) -> Fast:
@@ -135,7 +142,10 @@ def read_fast(payload: bytes) -> Fast:
         raise BadMessage("incarnation: not a number below 2^53")
     if type(sequence) is not int or not 0 <= sequence < bounds.SEQUENCE_END:
         raise BadMessage("sequence: not a number below 2^53")
-    return Fast(node, incarnation, sequence, fields.get(ACKED), fields.get(SLOW))
+    wall_ms = fields.get(WALL)
+    if wall_ms is not None and (type(wall_ms) is not int or not 0 <= wall_ms < bounds.INCARNATION_END):
+        raise BadMessage("wall clock: not a number below 2^53")
+    return Fast(node, incarnation, sequence, fields.get(ACKED), fields.get(SLOW), wall_ms)
 
 
 class BeatDecoder:
@@ -150,7 +160,7 @@ class BeatDecoder:
 
     def complete(self, fast: Fast) -> Beat:
         """The beat of which `fast` was read; raises BadMessage. It replaces what is known of the node."""
-        node, incarnation, sequence, acked, data = fast
+        node, incarnation, sequence, acked, data, _ = fast
         known = self._read.get(node)
         if known is None or known.data != data:
             known = self._learn(node, known, data)

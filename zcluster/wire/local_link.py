@@ -5,8 +5,8 @@ The control process starts the other as
     python -m zcluster.data --fd N --config FILE --node NAME --run-dir DIR
 
 with its end of the pair as descriptor N. To it go `Peers`, `Groups` (each the whole state, at each change) and
-`Stop`; from it come `Health`, `Completeness`, `Told` and `Figures`. `Figures` come at least every FIGURES_MS, as
-the sign that it still turns.
+`Stop`; from it come `Health`, `Completeness`, `Told`, `Figures` and `SwitchIdentity`. `Figures` come at least every
+FIGURES_MS, as the sign that it still turns.
 
 A message is a MessagePack array of its kind and its fields:
 
@@ -17,6 +17,7 @@ A message is a MessagePack array of its kind and its fields:
     17 completeness [[node, percent], ...], is_ready, reason
     18 told         level, code, text, facts
     19 figures      {name: number}
+    20 identity     build, switchname
 
 It travels in one packet or more: the first byte of each is 1 while more follow, 0 for the last.
 
@@ -46,7 +47,7 @@ MOST_LINKS = 16
 MOST_FIGURES = 256
 MOST_FACTS = 32
 MOST_FACT_ITEMS = 32
-LONGEST_NAME, LONGEST_PROBLEM, LONGEST_TEXT = 64, 200, 1000
+LONGEST_NAME, LONGEST_PROBLEM, LONGEST_TEXT, LONGEST_IDENTITY = 64, 200, 1000, 255
 LEVELS = ("info", "notice", "warning", "alarm")
 _LAST, _MORE = b"\0", b"\1"
 _INT64_END = 2**63
@@ -127,8 +128,16 @@ class Figures:
     numbers: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class SwitchIdentity:
+    """What the switch said at its opening: the answer to `api version`, and its own name; "" where it would not."""
+
+    build: str
+    switchname: str
+
+
 ToData = Peers | Groups | Stop
-ToControl = Health | Completeness | Told | Figures
+ToControl = Health | Completeness | Told | Figures | SwitchIdentity
 Message = ToData | ToControl
 
 
@@ -196,6 +205,8 @@ def _fields(message: Message) -> tuple[object, ...]:
         case Figures(numbers):
             kept_numbers = list(numbers.items())[:MOST_FIGURES]
             return (19, {_printable(name, LONGEST_NAME): _int64(number) for name, number in kept_numbers})
+        case SwitchIdentity(build, switchname):
+            return (20, _printable(build, LONGEST_IDENTITY), _printable(switchname, LONGEST_IDENTITY))
 
 
 def _printable(text: str, limit: int) -> str:
@@ -251,6 +262,12 @@ def _message(payload: bytes) -> Message:
             return _told(bounds.row(rest, "told", 4))
         case 19:
             return Figures(_numbers(bounds.row(rest, "figures", 1)[0]))
+        case 20:
+            build, switchname = bounds.row(rest, "identity", 2)
+            return SwitchIdentity(
+                bounds.text(build, "build", LONGEST_IDENTITY),
+                bounds.text(switchname, "switchname", LONGEST_IDENTITY),
+            )
         case _:
             raise BadMessage("local link: of an unknown kind", "kind")
 

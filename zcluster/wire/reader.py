@@ -23,6 +23,7 @@ from zcluster.control.units import LinkName, NodeName
 from zcluster.errors import BadMessage
 from zcluster.wire.beacon import Envelope
 from zcluster.wire.bounds import MAC_BYTES, MAX_NODES
+from zcluster.wire.clocks import Clocks
 from zcluster.wire.codec import BeatDecoder, Fast, read_fast
 from zcluster.wire.keys import WireKeys
 
@@ -68,6 +69,7 @@ class BeatReader:
 
     def __init__(self, keys: Sequence[WireKeys], own: NodeName, incarnation: int) -> None:
         self.counts: Counter[str] = Counter()
+        self.clocks = Clocks()
         self._envelope = Envelope(keys)
         self._decoder = BeatDecoder()
         self._own = own
@@ -97,6 +99,8 @@ class BeatReader:
             self.counts[problem.kind] += 1
             return None
         self._remember(beat, datagram)
+        if fast.wall_ms is not None:
+            self.clocks.note(beat.node, fast.wall_ms, wall_ms)
         return BeatReceived(beat, link)
 
     def take_older(self) -> dict[NodeName, int]:

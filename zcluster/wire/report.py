@@ -6,7 +6,8 @@ below, records as arrays in the order of the NamedTuples of `zcluster.control.me
 addresses as six bytes each, one after the other.
 
 What must hold: keys that are not known and fields at the end of a record are ignored (a later minor
-version may add them); everything else is typed and bounded, or BadMessage says what is not.
+version may add them), and what an earlier one did not know is absent (the switch's build and name: ""); everything
+else is typed and bounded, or BadMessage says what is not.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from zcluster.wire import bounds
 CLUSTER_ID, GENERATION, STATE, CLAIMS, GRANTS, RELEASES, ASKS = range(1, 8)
 UNREADY, MACS, FOUNDING, DOCUMENT, VERSION, SETTINGS_DIGEST, HEADS, FLOOR, CEILING = range(8, 17)
 STORED_GENERATION, PROPOSAL, ACCEPTANCE, IS_AMNESIAC, ASKS_LONG, CONTINUES = range(17, 23)
+BUILD, SWITCHNAME = range(23, 25)
 
 COMPRESSION_LEVEL = 6
 HARDWARE_ADDRESS_BYTES = 6
@@ -57,7 +59,7 @@ class Slow(NamedTuple):
 def pack_slow(slow: Slow) -> bytes:
     """The bytes of the slow part; raises BadMessage where a value could not be carried."""
     report = slow.report
-    fields = {
+    fields: dict[int, object] = {
         CLUSTER_ID: report.cluster_id,
         GENERATION: report.generation,
         STATE: str(report.state),
@@ -81,6 +83,11 @@ def pack_slow(slow: Slow) -> bytes:
         CONTINUES: report.continues,
         HEADS: slow.heads,
     }
+    # Nothing for nothing: a node without a switch pays no byte for it.
+    if report.build:
+        fields[BUILD] = report.build
+    if report.switchname:
+        fields[SWITCHNAME] = report.switchname
     try:
         return zlib.compress(msgpack.packb(fields), COMPRESSION_LEVEL)
     except (ValueError, TypeError, OverflowError) as problem:
@@ -138,6 +145,8 @@ def _report(fields: dict[object, object]) -> Report:
         is_amnesiac=bounds.flag(fields.get(IS_AMNESIAC), "amnesiac"),
         asks_long=bounds.flag(fields.get(ASKS_LONG), "asks long"),
         continues=bounds.incarnation(fields.get(CONTINUES), "continues"),
+        build=bounds.text(fields.get(BUILD, ""), "build", bounds.MAX_BUILD_CHARACTERS),
+        switchname=bounds.text(fields.get(SWITCHNAME, ""), "switchname", bounds.MAX_TOKEN_CHARACTERS),
     )
 
 
