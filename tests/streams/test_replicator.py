@@ -8,6 +8,7 @@ from zcluster.streams.events import (
     MessageReceived,
     PathChanged,
     PeerFailed,
+    PeerHeard,
     RecordsChanged,
     StreamLoaded,
     Tick,
@@ -213,3 +214,50 @@ def test_calls_are_taken_over_before_registrations_which_wait_for_the_next_turn(
         assert one.deadline() <= now_ms
         actions = one.handle(Tick(), now_ms)
     assert taken == [[(CALLS, 1)], [(LIMITS, 1)], [(REGISTRATIONS, 1)]]
+
+
+def claims_of(one: Replicator) -> dict[bytes, int]:
+    return one.tables[CALLS].own.table.claims
+
+
+def test_a_first_master_claims_at_once_when_it_has_everybody_whole() -> None:
+    one, two = node(), node("n2")
+    for each, other in ((one, "n2"), (two, "n1")):
+        each.handle(PeerHeard(other), 0)
+        for name in STREAM_NAMES:
+            each.handle(StreamLoaded(name), 0)
+    now_ms = exchange([one, two], 0)
+    one.handle(GroupWon("g", 1), now_ms)
+    assert claims_of(one) == {b"g": 1}
+
+
+def test_it_waits_for_a_living_node_that_has_not_told_its_records() -> None:
+    one, two = node(), node("n2")
+    for name in ("n2", "n3"):
+        one.handle(PeerHeard(name), 0)
+    for name in STREAM_NAMES:
+        two.handle(StreamLoaded(name), 0)
+    now_ms = exchange([one, two], 0)
+    one.handle(GroupWon("g", 1), now_ms)
+    assert claims_of(one) == {}
+    one.handle(PeerFailed("n3"), now_ms)
+    assert claims_of(one) == {b"g": 1}
+
+
+def test_a_master_who_died_before_it_could_claim_is_followed_at_once() -> None:
+    one, two, three = nodes = [node(), node("n2"), node("n3")]
+    for each in nodes:
+        for other in nodes:
+            each.handle(PeerHeard(other.node), 0)
+        for name in STREAM_NAMES:
+            each.handle(StreamLoaded(name), 0)
+    two.handle(PeerHeard("n4"), 0)
+    now_ms = exchange(nodes, 0)
+    two.handle(GroupWon("g", 1), now_ms)
+    two.handle(RecordsChanged(CALLS, ((record_key("g", b"a"), b"1"),)), now_ms)
+    now_ms = exchange(nodes, now_ms, 2)
+    assert claims_of(two) == {}, "it waits for n4"
+    one.handle(PeerFailed("n2"), now_ms)
+    actions = one.handle(GroupWon("g", 2), now_ms)
+    assert [(each.name, each.records) for each in actions if isinstance(each, GroupAdopted)] == [(CALLS, 1)]
+    assert claims_of(three) == {}

@@ -10,22 +10,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from zcluster.streams.adoption_walk import AdoptionWalk
 from zcluster.streams.limits import StreamLimits
 from zcluster.streams.reader import Applied
-from zcluster.streams.table import Table
 from zcluster.streams.tables import Tables
-from zcluster.streams.units import NO_GROUP, Claim, GroupBytes, Key, Record, StreamId, group_of, is_claim
+from zcluster.streams.units import (
+    BUCKETS,
+    NO_GROUP,
+    Changes,
+    Claim,
+    GroupBytes,
+    Key,
+    Record,
+    StreamId,
+    group_of,
+    is_claim,
+)
 
 
 @dataclass(slots=True)
 class _Held:
-    """A group that is ours. `touched`: keys of which our switch spoke since; kept until `window_until_ms`."""
+    """A group that is ours. `touched`: keys of which our switch spoke since; kept until `window_until_ms`.
+
+    `walk`: the taking over that is under way.
+    """
 
     counter: int
     claim_at_ms: int
     is_claimed: bool = False
     window_until_ms: int = 0
     touched: set[Key] = field(default_factory=set)
+    walk: AdoptionWalk | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +61,23 @@ class Adoption:
         self._limits = limits
         self._held: dict[GroupBytes, _Held] = {}
         self._retract_at_ms: dict[GroupBytes, int] = {}
+        # Groups whose claim is withdrawn, and the bucket from which on their records are still here.
+        self._retracting: dict[GroupBytes, int] = {}
 
     def win(self, group: GroupBytes, counter: int, now_ms: int) -> None:
         """The group is ours; `advance` adopts its records when it can."""
         held = self._held.get(group)
         if held is None or held.counter != counter:
             self._held[group] = _Held(counter, now_ms + self._limits.claim_wait_ms)
+            # What is left of an earlier time is compared with what there is now.
+            self._retracting.pop(group, None)
 
     def lose(self, group: GroupBytes) -> None:
         """The group is not ours any more."""
-        self._held.pop(group, None)
+        held = self._held.pop(group, None)
+        if held is not None and held.walk is not None and group not in self._tables.own.table.claims:
+            # Half of another's records, under no claim of ours.
+            self._retracting[group] = 0
 
     def change(self, key: Key, body: bytes | None, now_ms: int) -> bool:
         """What our switch says of a record; False when it is of a group that is not ours."""
@@ -72,13 +94,16 @@ class Adoption:
         return True
 
     def advance(self, now_ms: int) -> list[Adopted]:
-        """Adopt what can be adopted now, retract what is superseded."""
+        """Adopt what can be adopted now, retract what is superseded: about `turn_records` of it at once."""
         winners = self._tables.winners()
         own = self._tables.own.stream
-        adopted = []
+        adopted: list[Adopted] = []
+        left = self._limits.turn_records
         for group, held in self._held.items():
-            if not held.is_claimed and self._may_claim(winners.get(group), held, now_ms):
-                adopted.append(self._adopt(group, held, winners.get(group), now_ms))
+            if not held.is_claimed and left > 0 and self._may_claim(winners.get(group), held, now_ms):
+                looked, done = self._adopt(group, held, winners.get(group), now_ms)
+                left -= looked
+                adopted += [done] if done is not None else []
             elif held.touched and held.is_claimed and now_ms >= held.window_until_ms:
                 held.touched.clear()
         for group in list(self._tables.own.table.claims):
@@ -86,7 +111,22 @@ class Adoption:
                 self._retract_at_ms.pop(group, None)
             else:
                 self._retract(group, now_ms)
+        if self._retracting and left > 0:
+            self._remove(next(iter(self._retracting)), left, now_ms)
         return adopted
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether `advance` has more to do at once."""
+        return bool(self._retracting) or any(held.walk is not None for held in self._held.values())
+
+    def hear(self, changes: Changes) -> None:
+        """Another stream changed: what is being taken over may be part of that."""
+        walks = {group: held.walk for group, held in self._held.items() if held.walk is not None}
+        for key in changes[::2] if walks else ():
+            walk = walks.get(group_of(key)) if key is not None else None
+            if key is not None and walk is not None:
+                walk.hear(key)
 
     def deadline(self) -> int | None:
         """When `advance` has something to do."""
@@ -138,54 +178,32 @@ class Adoption:
         """Nobody is known to have the records, or our copy of them is not complete: the others may yet tell."""
         if now_ms >= held.claim_at_ms:
             return True
-        return source is not None and self._tables.is_readable(source)
+        if source is None:
+            return self._tables.has_everybody()
+        return self._tables.is_readable(source)
 
-    def _adopt(self, group: GroupBytes, held: _Held, source: StreamId | None, now_ms: int) -> Adopted:
-        own = self._tables.own
-        count = 0
-        if source is not None and not self._is_our_own(source, group, held.counter):
-            count = self._take_over(group, held.touched, self._tables.table(source), now_ms)
-        count += self._take_unclaimed(group, held, now_ms)
-        own.claim(group, held.counter, now_ms)
+    def _adopt(
+        self, group: GroupBytes, held: _Held, source: StreamId | None, now_ms: int
+    ) -> tuple[int, Adopted | None]:
+        """Go on with taking a group over; how many records were looked at, and what was done in the end."""
+        walk = held.walk
+        if walk is None or walk.source != source:
+            is_own = source is not None and self._is_our_own(source, group, held.counter)
+            walk = held.walk = AdoptionWalk(group, source, is_own, held.touched)
+        looked = walk.step(self._tables, self._limits.turn_records, now_ms)
+        if not walk.is_done:
+            return looked, None
+        held.walk = None
+        self._tables.own.claim(group, held.counter, now_ms)
         held.is_claimed = True
         held.window_until_ms = now_ms + self._limits.tombstone_ms
-        return Adopted(group, held.counter, source, count)
+        return looked, Adopted(group, held.counter, source, walk.records)
 
     def _is_our_own(self, source: StreamId, group: GroupBytes, counter: int) -> bool:
         """Our stream, or that of our earlier life with the same ballot: the same switch, and it told us all."""
         own = self._tables.own.stream
         is_earlier = source.node == own.node and self._tables.claims(source).get(group) == counter
         return source == own or is_earlier
-
-    def _take_over(self, group: GroupBytes, touched: set[Key], theirs: Table, now_ms: int) -> int:
-        """Make our part of the group theirs, but for what our switch said since; returns how many there are."""
-        own = self._tables.own
-        stale = [key for key, _ in own.table.items() if group_of(key) == group and theirs.get(key) is None]
-        for key in stale:
-            if key not in touched:
-                own.drop(key, now_ms)
-        count = 0
-        for key, record in list(theirs.items()):
-            if group_of(key) == group and key not in touched:
-                count += 1
-                if own.table.get(key) != record:
-                    own.put_record(key, record, now_ms)
-        return count
-
-    def _take_unclaimed(self, group: GroupBytes, held: _Held, now_ms: int) -> int:
-        """What a master wrote who died before it could claim; returns how many."""
-        own = self._tables.own
-        count = 0
-        for stream, copy in self._tables.copies.items():
-            if not copy.is_orphan or group in copy.claims:
-                continue
-            for key, record in self._tables.table(stream).items():
-                if group_of(key) != group or key in held.touched or own.is_buried(key, now_ms):
-                    continue
-                if own.table.get(key) is None:
-                    own.put_record(key, record, now_ms)
-                    count += 1
-        return count
 
     def _merge(self, group: GroupBytes, key: Key, record: Record | None, is_best: bool, now_ms: int) -> None:
         own = self._tables.own
@@ -216,3 +234,13 @@ class Adoption:
         if now_ms >= due_ms:
             del self._retract_at_ms[group]
             self._tables.own.retract(group, now_ms)
+            self._retracting[group] = 0
+
+    def _remove(self, group: GroupBytes, limit_records: int, now_ms: int) -> None:
+        """Some records of a group of which the claim is withdrawn."""
+        looked, place = 0, self._retracting.pop(group)
+        while place < BUCKETS and looked < limit_records:
+            looked += self._tables.own.remove(group, place, now_ms)
+            place += 1
+        if place < BUCKETS:
+            self._retracting[group] = place

@@ -23,8 +23,10 @@ class StreamLimits:
     copy_log_bytes: int = 8 * 1024 * 1024
     # One answer to a request for a gap; a chunk of a snapshot, and how many of them one request asks for.
     repair_bytes: int = 1024 * 1024
-    chunk_bytes: int = 512 * 1024
+    chunk_bytes: int = 256 * 1024
     chunks_asked: int = 4
+    # How many records are adopted or retracted at once, some 5 ms of work: then everything else has its turn.
+    turn_records: int = 2048
     # What arrived too early, or waits for the end of a snapshot. The rest is asked for again.
     held_batches: int = 8192
     held_bytes: int = 64 * 1024 * 1024

@@ -58,12 +58,15 @@ class Replicator:
         self._digest_at_ms: int | None = None
         # Claims, lives or completeness changed, or time went by: look again at what to adopt and to let go.
         self._is_moved = False
+        # An adoption or a retraction is under way: it goes on with the next Tick.
+        self._is_under_way = False
 
     def handle(self, event: Event, now_ms: int) -> list[Action]:
         """What happened, and what is to be done about it."""
         actions: list[Action] = []
         if not isinstance(event, RecordsChanged | MessageReceived):
             self._is_moved = True
+        is_turn = isinstance(event, Tick) or not self._is_under_way
         match event:
             case Tick():
                 pass
@@ -86,7 +89,7 @@ class Replicator:
             case GroupLost(group):
                 for adoption in self._adoptions.values():
                     adoption.lose(group.encode())
-        self._advance(now_ms, actions)
+        self._advance(now_ms, actions, is_turn)
         return actions
 
     def deadline(self) -> int:
@@ -211,6 +214,7 @@ class Replicator:
         adoption = self._adoptions[stream.name]
         for applied in copy.take():
             actions.append(Replicated(stream, applied.changes))
+            adoption.hear(applied.changes)
             if groups:
                 adoption.follow(stream, groups, applied, now_ms)
         if copy.is_readable:
@@ -258,6 +262,7 @@ class Replicator:
     def _fail(self, node: NodeName, now_ms: int) -> None:
         if node != self.node and node not in self.peers.failed_ms:
             self.peers.failed_ms[node] = now_ms
+            self.peers.heard.discard(node)
             self._place_all(node, now_ms)
             # The survivors compare at once how far their copies reach.
             self._digest_at_ms = now_ms
@@ -265,6 +270,8 @@ class Replicator:
     def _hear(self, node: NodeName, now_ms: int) -> None:
         if self.peers.failed_ms.pop(node, None) is not None:
             self._place_all(node, now_ms)
+        if node != self.node:
+            self.peers.heard.add(node)
         self._digest_at_ms = now_ms
 
     def _hurry(self, node: NodeName, now_ms: int) -> None:
@@ -288,21 +295,23 @@ class Replicator:
 
     def _adopt(self, now_ms: int, actions: list[Action]) -> None:
         """What is most urgent alone: a million registrations wait for the next turn, so that the calls do not."""
+        self._is_under_way = False
         for name in URGENCY:
             adopted = self._adoptions[name].advance(now_ms)
+            self._is_under_way = self._adoptions[name].is_under_way
             for each in adopted:
                 text: GroupName = each.group.decode()
                 actions.append(GroupAdopted(name, text, each.counter, each.source, each.records))
-            if adopted:
+            if adopted or self._is_under_way:
                 self._is_moved = True
                 return
 
     # -- time
 
-    def _advance(self, now_ms: int, actions: list[Action]) -> None:
-        """All that is due: settle, retire, adopt, send, ask."""
+    def _advance(self, now_ms: int, actions: list[Action], is_turn: bool) -> None:
+        """All that is due: settle, retire, adopt, send, ask. What is long goes on when it `is_turn`."""
         self._settle(now_ms, actions)
-        if self._is_moved:
+        if self._is_moved and is_turn:
             self._is_moved = False
             self._retire(now_ms)
             self._adopt(now_ms, actions)

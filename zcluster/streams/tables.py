@@ -40,8 +40,9 @@ class Entry(NamedTuple):
 
 @dataclass(slots=True)
 class Peers:
-    """What is known of the nodes: who failed and since when, and which life of each is the youngest."""
+    """What is known of the nodes: who lives, who failed and since when, which life of each is the youngest."""
 
+    heard: set[NodeName] = field(default_factory=set)
     failed_ms: dict[NodeName, int] = field(default_factory=dict)
     incarnations: dict[NodeName, int] = field(default_factory=dict)
 
@@ -148,6 +149,15 @@ class Tables:
             for stream, copy in sorted(self.copies.items())
             if not self._peers.is_gone(stream)
         }
+
+    def has_everybody(self) -> bool:
+        """Whether the streams of all living nodes are here, whole: what nobody claims here, nobody claims."""
+        whole = {
+            stream.node
+            for stream, copy in self.copies.items()
+            if copy.is_complete and not self._peers.is_gone(stream)
+        }
+        return bool(self._peers.heard) and self._peers.heard <= whole
 
     def _streams(self) -> Iterator[tuple[StreamId, Table, bool]]:
         yield self.own.stream, self.own.table, True

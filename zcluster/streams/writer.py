@@ -70,12 +70,16 @@ class Writer:
         """Say that this stream is the one for `group` from here on."""
         self.put(claim_key(group), counter.to_bytes(8, "little"), now_ms)
 
-    def retract(self, group: GroupBytes, now_ms: int) -> int:
-        """Another stream is the one for `group` now: the claim goes first, then the records; returns how many."""
+    def retract(self, group: GroupBytes, now_ms: int) -> None:
+        """Another stream is the one for `group` now: the claim goes first, then the records (`remove`)."""
         self._change(claim_key(group), None, now_ms)
-        keys = [key for key, _ in self.table.items() if group_of(key) == group]
+
+    def remove(self, group: GroupBytes, place: int, now_ms: int) -> int:
+        """Take the group's records out of one of the BUCKETS; returns how many records were looked at."""
+        keys = [key for key, _ in self.table.bucket(place)]
         for key in keys:
-            self._change(key, None, now_ms)
+            if group_of(key) == group:
+                self._change(key, None, now_ms)
         return len(keys)
 
     def is_buried(self, key: Key, now_ms: int) -> bool:
