@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from zcluster.lab.plan import MOST_NODES
+from zcluster.lab.plan import MOST_NODES, Plan, SwitchKind, make_plan
 
 FAULT_NAMES = (
     "kill-host",
@@ -31,7 +32,7 @@ FAULT_NAMES = (
     "stall-switch",
 )
 SWITCH_FAULTS = ("kill-switch", "stall-switch")
-SWITCHES = ("none", "fake")
+SWITCHES = ("none", "fake", "freeswitch")
 MOST_CALLS = 1000
 _Value = TypeVar("_Value", int, str)
 PRESETS = ("standard", "fast", "patient")
@@ -43,14 +44,23 @@ _preset = click.option(
     show_default=True,
     help="The cluster's timing.",
 )
-_switch = click.option(
-    "--switch",
-    type=click.Choice(SWITCHES),
-    default="none",
-    show_default=True,
-    help="What stands beside each daemon: `fake` imitates a FreeSWITCH.",
-)
 _keep = click.option("--keep", is_flag=True, help="Keep the directory with the logs and say where it is.")
+
+
+def _switch(command: Callable[..., Any]) -> Callable[..., Any]:
+    command = click.option(
+        "--freeswitch-prefix",
+        "prefix",
+        type=click.Path(path_type=Path),
+        help="Where the real one is installed: what its configure was given as --prefix.",
+    )(command)
+    return click.option(
+        "--switch",
+        type=click.Choice(SWITCHES),
+        default="none",
+        show_default=True,
+        help="What stands beside each daemon: `fake` imitates a FreeSWITCH, `freeswitch` is a real one.",
+    )(command)
 
 
 def _size(nodes: int, groups: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -88,13 +98,12 @@ def demo(preset: str, keep: bool, plain: bool) -> None:
 @_preset
 @_switch
 @_keep
-def up(nodes: int, groups: int, preset: str, switch: str, keep: bool) -> None:
+def up(nodes: int, groups: int, preset: str, switch: str, prefix: Path | None, keep: bool) -> None:
     """Build a laboratory that stays until Ctrl-C, to be played with from other terminals."""
-    from zcluster.lab.plan import SwitchKind, make_plan
     from zcluster.lab.playground import up_work
     from zcluster.lab.world import run_in_world
 
-    plan = make_plan(nodes, groups, preset, SwitchKind(switch))
+    plan = _plan(nodes, groups, preset, switch, prefix)
     sys.exit(run_in_world(lambda where: up_work(plan, where), keep=keep))
 
 
@@ -152,6 +161,7 @@ def trial(
     trials: int,
     seed: int,
     switch: str,
+    prefix: Path | None,
     calls: int,
     as_json: bool,
     keep: bool,
@@ -160,22 +170,30 @@ def trial(
 
     Exit status 1 if a trial could not be judged or an address was answered by two hosts at once.
     """
-    from zcluster.lab.plan import SwitchKind, make_plan
     from zcluster.lab.trial import trial_work
     from zcluster.lab.world import run_in_world
 
     if fault_name == "two-nodes":
         nodes, groups = _unless_given(context, nodes=2, groups=1)
     if calls or fault_name in SWITCH_FAULTS:
-        (switch,) = _unless_given(context, switch="fake")
+        (switch,) = _unless_given(context, switch="fake" if prefix is None else "freeswitch")
         if switch == "none":
             raise click.UsageError("calls, and the faults of a switch, need one: --switch fake")
-    plan = make_plan(nodes, groups, preset, SwitchKind(switch))
+    plan = _plan(nodes, groups, preset, switch, prefix)
     sys.exit(
         run_in_world(
             lambda where: trial_work(plan, fault_name, trials, seed, as_json, where, calls), keep=keep
         )
     )
+
+
+def _plan(nodes: int, groups: int, preset: str, switch: str, prefix: Path | None) -> Plan:
+    from zcluster.lab.switches import check_prefix
+
+    kind = SwitchKind(switch)
+    if (kind is SwitchKind.FREESWITCH) != (prefix is not None):
+        raise click.UsageError("--switch freeswitch and --freeswitch-prefix DIR belong together")
+    return make_plan(nodes, groups, preset, kind, None if prefix is None else check_prefix(prefix))
 
 
 def _unless_given(context: click.Context, **defaults: _Value) -> list[_Value]:

@@ -27,7 +27,7 @@ from zcluster.lab.network import Switchboard, allow_foreign_addresses
 from zcluster.lab.observer import Observer
 from zcluster.lab.plan import HostPlan, Network, Plan, SwitchKind
 from zcluster.lab.sip_capture import SipCapture
-from zcluster.lab.switches import SWITCH, fake_switch_command, write_password
+from zcluster.lab.switches import SWITCH, prepare_switch, write_password
 from zcluster.lab.telephones import Telephones
 from zcluster.lab.world import RUN
 
@@ -132,8 +132,7 @@ class Laboratory:
         """Start the switch on a host, as its service manager would."""
         if self.hosts[node].fork("settings", allow_foreign_addresses).wait(5.0) != 0:
             raise LabError(f"{node}: addresses that are not there cannot be bound")
-        (self._storage(node).state / SWITCH).mkdir(exist_ok=True)
-        command = fake_switch_command(self.plan, node, self.directory)
+        command = prepare_switch(self.plan, node, self.directory, self._storage(node).state)
         return self.hosts[node].start(SWITCH, command, self.directory / f"{node}.{SWITCH}.log", os.environ)
 
     def daemon_of(self, node: str) -> Program:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 MOST_NODES = 24
 MOST_GROUPS = 20
@@ -44,10 +45,11 @@ LENGTH_V6 = 64
 
 
 class SwitchKind(StrEnum):
-    """What stands beside the daemons: nothing, or the laboratory's own fake."""
+    """What stands beside the daemons: nothing, the laboratory's own fake, or a real FreeSWITCH."""
 
     NONE = "none"
     FAKE = "fake"
+    FREESWITCH = "freeswitch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class GroupPlan:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The whole laboratory on paper. `lets_hold_several` None: where the groups could not otherwise survive
-    what the cluster survives.
+    what the cluster survives. `switch_prefix`: where a real FreeSWITCH is installed.
     """
 
     nodes: tuple[HostPlan, ...]
@@ -100,6 +102,7 @@ class Plan:
     lets_hold_several: bool | None = None
     forget_after_s: int = 600
     switch: SwitchKind = SwitchKind.NONE
+    switch_prefix: Path | None = None
 
     @property
     def hosts(self) -> tuple[HostPlan, ...]:
@@ -124,16 +127,24 @@ class Plan:
         raise KeyError(name)
 
 
-def make_plan(nodes: int, groups: int, preset: str, switch: SwitchKind = SwitchKind.NONE) -> Plan:
+def make_plan(
+    nodes: int,
+    groups: int,
+    preset: str,
+    switch: SwitchKind = SwitchKind.NONE,
+    switch_prefix: Path | None = None,
+) -> Plan:
     """The laboratory of `nodes` nodes (1 to MOST_NODES) and `groups` groups (1 to MOST_GROUPS)."""
     assert 1 <= nodes <= MOST_NODES, f"1 to {MOST_NODES} nodes"
     assert 1 <= groups <= MOST_GROUPS, f"1 to {MOST_GROUPS} groups"
+    assert (switch is SwitchKind.FREESWITCH) == (switch_prefix is not None), "a real switch lies somewhere"
     return Plan(
         nodes=tuple(HostPlan(f"n{number}", number) for number in range(1, nodes + 1)),
         client=HostPlan(CLIENT, _CLIENT_NUMBER),
         groups=tuple(_group(number) for number in range(1, groups + 1)),
         preset=preset,
         switch=switch,
+        switch_prefix=switch_prefix,
     )
 
 

@@ -40,17 +40,30 @@ class KillSwitch(_SwitchFault):
 
 
 class StallSwitch(_SwitchFault):
-    """The switch hangs: no event leaves it any more, yet it answers whoever asks."""
+    """The switch hangs: no event leaves it any more.
+
+    The fake's event thread alone stands still, and it answers whoever asks, as a real one does whose event
+    handlers hang. A real one has no order for that, so the whole process is stopped: nothing is answered, and
+    no SIP or audio passes.
+    """
 
     name = "stall-switch"
     story = (
-        "its switch's event thread stands still until the group has moved; api commands are still answered"
+        "its switch's event thread stands still until the group has moved and api commands are still answered "
+        "(a real FreeSWITCH: the whole process is stopped, SIGSTOP, so that nothing is answered)"
     )
+
+    def __init__(self, lab: Laboratory, group: str, holder: str, chance: Random) -> None:
+        super().__init__(lab, group, holder, chance)
+        is_real = lab.plan.switch is SwitchKind.FREESWITCH
+        self._stop, self._go_on = (
+            (signal.SIGSTOP, signal.SIGCONT) if is_real else (signal.SIGUSR1, signal.SIGUSR2)
+        )
 
     def inject(self) -> None:
         """Have the event thread stand still."""
-        self.lab.switch_of(self.holder).signal(signal.SIGUSR1)
+        self.lab.switch_of(self.holder).signal(self._stop)
 
     def heal(self) -> None:
         """Let it go on."""
-        self.lab.switch_of(self.holder).signal(signal.SIGUSR2)
+        self.lab.switch_of(self.holder).signal(self._go_on)
