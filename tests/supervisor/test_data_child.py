@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +15,13 @@ from tests.config.texts import GOOD, accepted
 from tests.supervisor import fake_data_process
 from zcluster.adapters.child_process import ChildProcess, spawn
 from zcluster.config.configuration import Configuration
+from zcluster.config.load import load, read
 from zcluster.control.actions import Action, Tell
 from zcluster.control.events import Event, HealthChanged, Tick
 from zcluster.errors import KernelRefused
 from zcluster.supervisor import data_child
 from zcluster.supervisor.data_child import DataChild, DataDoors
-from zcluster.supervisor.data_start import arguments, has_data_process
+from zcluster.supervisor.data_start import DataStarter, arguments, has_data_process
 from zcluster.supervisor.loop import Loop, monotonic_ms
 from zcluster.supervisor.settings import settings_of
 from zcluster.supervisor.side_thread import SideThread
@@ -270,6 +272,30 @@ def test_only_a_node_that_may_carry_traffic_beside_a_switch_has_one(
 ) -> None:
     configuration = accepted(text)
     assert has_data_process(configuration, settings_of(configuration), node) is has_one
+
+
+def test_each_of_its_lives_reads_the_file_as_the_daemon_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "zcluster.toml"
+    path.write_text(SWITCH)
+    reading = read(path)
+    assert reading.configuration is not None
+    path.write_text("edited since")
+    node = Node()
+    with ExitStack() as stack:
+        starter = DataStarter(reading.configuration, reading.content, "pbx1", 0, stack)
+        data = starter.child(node, lambda: loop, node.told.append, node.clock)
+        loop = Loop(node, node, (data,), node.clock, after_turn=data.after_turn)
+        stack.callback(loop.close)
+        starter.watch(loop)
+        end_s = time.monotonic() + LIMIT_S
+        while (pid := data.facts().pid) is None:
+            assert time.monotonic() < end_s
+            loop.turn()
+        words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        file = Path(words[words.index("--config") + 1])
+        assert file.parent == Path("/proc/self/fd")
+        assert Path(f"/proc/{pid}/fd", file.name).read_text() == SWITCH
+        assert load(file) == reading.configuration
 
 
 def test_its_command_line(tmp_path: Path) -> None:

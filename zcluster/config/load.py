@@ -55,11 +55,15 @@ AnyTable = TypeVar("AnyTable", bound=Table)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What came of a file: a configuration, or the faults that forbid one. `lines` places any key."""
+    """What came of a file: a configuration, or the faults that forbid one. `lines` places any key.
+
+    `content` is what was read, for who must go by the same file later.
+    """
 
     configuration: Configuration | None
     faults: tuple[Fault, ...]
     lines: Mapping[KeyPath, int] = field(default_factory=dict)
+    content: bytes = field(default=b"", repr=False)
 
     def placed(self, fault: Fault) -> Fault:
         """The same fault with the line of its key."""
@@ -68,7 +72,11 @@ class Reading:
 
 def load(path: Path) -> Configuration:
     """The configuration in that file; ConfigurationError lists every fault at once."""
-    reading = read(path)
+    return accepted(read(path), path)
+
+
+def accepted(reading: Reading, path: Path) -> Configuration:
+    """The configuration of a reading of `path`; ConfigurationError lists every fault at once."""
     if reading.configuration is None:
         raise ConfigurationError("\n".join(fault.text(str(path)) for fault in reading.faults))
     return reading.configuration
@@ -86,7 +94,7 @@ def read(path: Path) -> Reading:
         return Reading(
             None, (Fault((), f"is larger than {FILE_LIMIT_BYTES} bytes", "name the cluster's file"),)
         )
-    return read_bytes(content)
+    return replace(read_bytes(content), content=content)
 
 
 def read_bytes(content: bytes) -> Reading:

@@ -15,9 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Protocol
 
 from zcluster.adapters import realtime
@@ -41,7 +39,7 @@ from zcluster.recording.segments import SegmentWriter
 from zcluster.supervisor.chronicle import Chronicle, wall_ms
 from zcluster.supervisor.data_child import DataChild
 from zcluster.supervisor.data_news import News
-from zcluster.supervisor.data_start import DataStarter, arguments, has_data_process
+from zcluster.supervisor.data_start import starter_for
 from zcluster.supervisor.discovery import Discovery
 from zcluster.supervisor.gathering import Gathering
 from zcluster.supervisor.interfaces import Interfaces
@@ -106,16 +104,16 @@ class Ground:
 
 @contextmanager
 def assemble(
-    configuration: Configuration, secret: bytes, node_name: str | None, file: Path | None = None
+    configuration: Configuration, secret: bytes, node_name: str | None, content: bytes | None = None
 ) -> Iterator[Running]:
     """Everything up to the first turn; closed behind the last. Raises ZclusterError for what is refused.
 
-    `file` is what the data process reads for itself; without it there is none.
+    `content`: the file's, which the data process reads for itself; without it there is none.
     """
     with ExitStack() as stack:
         ground = _ground(configuration, node_name, stack)
         keys = derive(observing(secret) if configuration.is_observing else secret)
-        yield _Assembly(configuration, ground, keys, stack, file)
+        yield _Assembly(configuration, ground, keys, stack, content)
 
 
 class Running(Protocol):
@@ -187,7 +185,7 @@ class _Assembly:
         ground: Ground,
         keys: WireKeys,
         stack: ExitStack,
-        file: Path | None,
+        content: bytes | None,
     ) -> None:
         self._configuration = configuration
         self._ground = ground
@@ -205,7 +203,7 @@ class _Assembly:
         stack.callback(self._journal.close)
         stack.callback(self._disk.stop)
         stack.callback(self._kernel.stop)
-        starter = self._data_starter(file, stack)
+        starter = starter_for(configuration, self._settings, content, self._name, SIDE_PRIORITY, stack)
 
         self._reader = BeatReader((keys,), self._name, self._incarnation)
         self._bus = Bus(BusKeys(keys.server, keys.client, (keys.reader.public,)))
@@ -326,12 +324,6 @@ class _Assembly:
         self._notices += succession.notices
         self._tell_start(succession.damage)
         self._transport.attach(self.loop, monotonic_ms(), self._chronicle.hear)
-
-    def _data_starter(self, file: Path | None, stack: ExitStack) -> DataStarter | None:
-        """Where the data process comes from, on a node that has one."""
-        if file is None or not has_data_process(self._configuration, self._settings, self._name):
-            return None
-        return DataStarter(partial(arguments, self._configuration, file, self._name), SIDE_PRIORITY, stack)
 
     def _listened(self, birth: Birth, stack: ExitStack) -> Node | Recorder:
         """The core as the loop sees it: with an ear, where the file wants a recording."""

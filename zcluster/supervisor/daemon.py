@@ -15,7 +15,7 @@ from pathlib import Path
 
 from zcluster.config.configuration import Configuration
 from zcluster.config.keyfile import load_service_key
-from zcluster.config.load import load
+from zcluster.config.load import accepted, read
 from zcluster.errors import ZclusterError
 from zcluster.supervisor.assembly import assemble
 from zcluster.supervisor.lock import take_lock
@@ -37,11 +37,12 @@ def run(
 
     Raises ZclusterError for what must be mended before it can run at all.
     """
-    configuration = _placed(load(config), state_dir, run_dir)
+    reading = read(config)
+    configuration = _placed(accepted(reading, config), state_dir, run_dir)
     secret = load_service_key(configuration.key_file)
     lock = take_lock(configuration.run_dir)
     try:
-        with assemble(configuration, secret, node_name, config.absolute()) as running:
+        with assemble(configuration, secret, node_name, reading.content) as running:
             running.loop.run()
             ending = EXIT_RESTART if running.keeps_open else EXIT_WELL
     except ZclusterError:
