@@ -38,6 +38,7 @@ SMALL = StreamLimits(
     copy_log_records=30,
     chunk_bytes=400,
     chunks_asked=3,
+    turn_records=5,
     held_batches=20,
     digest_ms=300,
     request_at_most_ms=1000,
