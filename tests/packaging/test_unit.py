@@ -10,7 +10,9 @@ import pytest
 
 from zcluster.adapters import addresses, realtime
 from zcluster.cli import CONFIG_PATH, CONTROL_SOCKET_PATH, commands
+from zcluster.config.load import load
 from zcluster.config.schema import ClusterTable
+from zcluster.data.orphan import LIMIT_S
 from zcluster.supervisor.daemon import EXIT_RESTART
 from zcluster.supervisor.signals import STOP_LIMIT_MS
 
@@ -104,6 +106,31 @@ def test_the_settings_for_a_host_that_lets_nobody_set_them_are_the_daemons() -> 
     lines = (SYSTEMD / "zcluster.sysctl.conf").read_text().splitlines()
     written = [tuple(line.replace(" ", "").split("=")) for line in lines if line and line[0] != "#"]
     assert written == [(name.replace("/", "."), value) for name, value in addresses.HOST_SETTINGS]
+
+
+def test_a_dead_daemons_data_process_is_gone_before_systemd_would_kill_it(service: dict[str, str]) -> None:
+    assert int(service["TimeoutStopSec"].rstrip("s")) > LIMIT_S
+    assert "KillMode" not in service, "what is left of the group must be waited for"
+
+
+def test_beside_a_switch_its_database_and_its_password_are_those_of_the_file() -> None:
+    found = sections(SYSTEMD / "beside-freeswitch" / "zcluster.service.d" / "50-freeswitch.conf")
+    assert list(found) == ["Service"]
+    switch = load(SYSTEMD.parents[1] / "conf" / "example.toml").switch
+    assert switch is not None
+    assert found["Service"]["ReadWritePaths"] == [f"-{switch.core_db.parent}"]
+    password = switch.password_file
+    assert password is not None
+    assert found["Service"]["LoadCredential"] == [f"{password.name}:{password}"]
+    assert found["Service"]["SupplementaryGroups"] == ["freeswitch"]
+    assert set(found["Service"]) == {"ReadWritePaths", "LoadCredential", "SupplementaryGroups"}
+
+
+def test_what_a_switch_creates_its_group_may_write() -> None:
+    found = sections(SYSTEMD / "beside-freeswitch" / "freeswitch.service.d" / "50-zcluster.conf")
+    assert list(found) == ["Service"]
+    mask = int(found["Service"]["UMask"][0], 8)
+    assert 0o666 & ~mask == 0o660
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")

@@ -1,9 +1,9 @@
 """The data process: `python -m zcluster.data --fd N --config FILE --node NAME --run-dir DIR`.
 
 Started by the control process, with one end of a packet pair as descriptor N (`wire/local_link.py`). What must
-hold: it ends when the other end closes or says so, and at nothing else, for a signal to the whole service would
-otherwise take it before calls and records are handed over; it is an ordinary process, whatever its parent is; its
-heap of records is nothing that the collector has to walk.
+hold: it ends when the other end closes (within `orphan.LIMIT_S`, whatever it does) or says so, and at nothing else, for
+a signal to the whole service would otherwise take it before calls and records are handed over; it is an ordinary
+process, whatever its parent is; its heap of records is nothing that the collector has to walk.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from zcluster.config.load import load
 from zcluster.config.passwordfile import load_password
 from zcluster.data.assembly import DataProcess, Plan
 from zcluster.data.life import begin_life
+from zcluster.data.orphan import end_with_the_other_side
 from zcluster.data.telephony_settings import telephony_settings_of
 from zcluster.errors import ZclusterError
 from zcluster.switch.wishes import Login
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run until the control process ends it; the exit status."""
     wanted = _parsed(arguments)
     _be_ordinary()
+    end_with_the_other_side(wanted.fd)
     channel = LocalChannel(socket.socket(fileno=wanted.fd))
     try:
         with ExitStack() as stack:
