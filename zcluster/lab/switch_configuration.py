@@ -268,7 +268,7 @@ def _by_way_of_the_holder() -> tuple[str, ...]:
                 ("export", "process_cdr=false"),
                 ("set", "hangup_after_bridge=true"),
                 ("set", "continue_on_fail=false"),
-                ("set", "sip_exclude_contact=%3Blr"),
+                ("set", "sip_exclude_contact=zcluster copy"),
                 ("bridge", "${sofia_contact(${sofia_profile_name}/$1)}"),
             ),
         ),
