@@ -144,6 +144,24 @@ def test_a_switch_that_answers_is_looked_at(tmp_path: Path, answering: Answering
     assert set(ANSWERS) < set(answering.asked)
 
 
+def test_whom_the_lists_of_a_profile_admit_is_asked_of_the_switch(
+    tmp_path: Path, answering: Answering
+) -> None:
+    other = '[[group]]\nname = "other"\naddresses = ["10.77.9.77/24"]\n[switch]'
+    path = with_switch(tmp_path, answering.server.port, tmp_path / "core.db")
+    path.write_text(path.read_text().replace("[switch]", other))
+    answering.answers["xml_locate configuration configuration name sofia.conf"] = WELL["sofia.conf"].replace(
+        "</settings>", '<param name="apply-inbound-acl" value="zcluster"/></settings>'
+    )
+    for said, level in (("true", Level.OK), ("false", Level.WARNING)):
+        answering.answers["acl 10.77.9.77 zcluster"] = said
+        found = doctor.examine(path, tmp_path / "no.sock", "n1")
+        (one,) = [one for one in found if one.subject == "profile vip1" and "other nodes" in one.words] or [
+            one for one in found if "apply-inbound-acl (zcluster) refuses 10.77.9.77" in one.words
+        ]
+        assert one.level is level
+
+
 def test_a_switch_that_hangs_is_given_up(answering: Answering) -> None:
     configuration = accepted(FILE.replace("127.0.0.1:8021", f"127.0.0.1:{answering.server.port}"))
     assert configuration.switch is not None

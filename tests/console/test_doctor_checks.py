@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import pwd
+import tempfile
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -19,7 +21,18 @@ from tests.console.pages import node, page
 from tests.switch.recorded import blocks, received
 from zcluster.adapters.neighbour_frames import Kind, Sighting
 from zcluster.config.configuration import Configuration, SwitchSettings
-from zcluster.console.doctor_checks import cluster, core_database, host, network, stalls, switch, switch_files
+from zcluster.console.doctor_checks import (
+    access,
+    cluster,
+    core_database,
+    host,
+    inbound_acl,
+    network,
+    stalls,
+    switch,
+    switch_files,
+)
+from zcluster.console.doctor_checks.access import Person
 from zcluster.console.doctor_checks.finding import Finding, Level
 from zcluster.console.doctor_checks.host import HostLook
 from zcluster.console.doctor_checks.questions import MODULES, SwitchAnswers, questions_of
@@ -156,15 +169,15 @@ def test_a_good_core_database_is_good(tmp_path: Path, configuration: Configurati
     started = Switch(path).start()
     started.answer("a", "x")
     answers = SwitchAnswers(texts={**WELL, "db_dir": str(tmp_path)})
-    (found,) = core_database.findings(settings_for(path, configuration), answers)
+    (found,) = core_database.findings(settings_for(path, configuration), answers, None)
     assert found.level is Level.OK
     assert "1 call leg" in found.words
     answers.texts["db_dir"] = "/elsewhere"
-    assert levels(core_database.findings(settings_for(path, configuration), answers)) == {
+    assert levels(core_database.findings(settings_for(path, configuration), answers, None)) == {
         "core database": Level.WARNING
     }
     started.run("insert into interfaces (name, hostname) values ('a', 'one'), ('a', 'two')")
-    assert levels(core_database.findings(settings_for(path, configuration), SwitchAnswers())) == {
+    assert levels(core_database.findings(settings_for(path, configuration), SwitchAnswers(), None)) == {
         "core database": Level.ERROR
     }
     started.connection.close()
@@ -174,7 +187,7 @@ def test_a_core_database_on_a_server_is_refused_with_the_reason(configuration: C
     dsn = '<param name="core-db-dsn" value="pgsql://hostaddr=10.0.0.1 dbname=fs password=secret"/>'
     answers = SwitchAnswers(texts={**WELL, "switch.conf": SWITCH.format(more=dsn)})
     assert configuration.switch is not None
-    (found,) = core_database.findings(configuration.switch, answers)
+    (found,) = core_database.findings(configuration.switch, answers, None)
     assert found.level is Level.ERROR
     assert "live calls of the other masters" in found.words
     assert "secret" not in found.words
@@ -187,7 +200,9 @@ def test_a_core_database_on_a_network_filesystem_is_refused(
     mounts.write_text(f"1 0 0:1 / / rw - ext4 /dev/a rw\n2 1 0:2 / {tmp_path} rw - nfs4 filer:/ rw\n")
     monkeypatch.setattr("zcluster.adapters.core_db_place.MOUNTS", mounts)
     Switch(tmp_path / "core.db").start().connection.close()
-    (found,) = core_database.findings(settings_for(tmp_path / "core.db", configuration), SwitchAnswers())
+    (found,) = core_database.findings(
+        settings_for(tmp_path / "core.db", configuration), SwitchAnswers(), None
+    )
     assert found.level is Level.ERROR
     assert "nfs4" in found.words
 
@@ -209,20 +224,101 @@ def test_who_may_write_a_file_of_user_7_and_group_8(
     mode: int, uid: int, groups: tuple[int, ...], may: bool
 ) -> None:
     status = os.stat_result((mode, 1, 1, 1, 7, 8, 0, 0, 0, 0))
-    assert core_database.may_write(status, uid, groups) is may
+    assert access.mode_lets_write(status, uid, groups) is may
+
+
+def nobody(*groups: int) -> Person:
+    entry = pwd.getpwnam("nobody")
+    return Person("nobody", entry.pw_uid, entry.pw_gid, (entry.pw_gid, *groups), is_running=False)
 
 
 def test_a_database_that_the_daemon_may_not_write_is_a_warning(
-    tmp_path: Path, configuration: Configuration, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, configuration: Configuration
 ) -> None:
-    monkeypatch.setattr(core_database, "DAEMON_USER", "nobody")
     path = tmp_path / "core.db"
     Switch(path).start().connection.close()
     settings = settings_for(path, configuration)
-    assert levels(core_database.findings(settings, SwitchAnswers()))["core database"] is Level.WARNING
-    path.chmod(0o666)
-    tmp_path.chmod(0o777)
-    assert levels(core_database.findings(settings, SwitchAnswers()))["core database"] is Level.OK
+    for each in (path, tmp_path):
+        each.chmod(0o700)
+    (found,) = [
+        one
+        for one in core_database.findings(settings, SwitchAnswers(), nobody())
+        if one.level is not Level.OK
+    ]
+    assert found.level is Level.WARNING
+    assert f"nobody may not write {path}" in found.words
+    assert levels(core_database.findings(settings, SwitchAnswers(), None)) == {"core database": Level.OK}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask as another user")
+def test_the_kernel_is_asked_as_that_user_with_its_groups() -> None:
+    """A directory above that is closed is seen, and so is a group that no entry names."""
+    group = 54_321
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as made:
+        above, path = Path(made), Path(made) / "db" / "core.db"
+        path.parent.mkdir()
+        path.touch()
+        for each, mode in ((above, 0o755), (path.parent, 0o770), (path, 0o660)):
+            os.chown(each, 0, group)
+            each.chmod(mode)
+        assert access.may_write(path, nobody(group))
+        assert access.may_write(path.parent, nobody(group))
+        assert not access.may_write(path, nobody())
+        above.chmod(0o700)
+        assert not access.may_write(path, nobody(group))
+
+
+def test_what_a_running_process_is_is_seen_of_itself() -> None:
+    who = access.daemon_person(os.getpid())
+    assert who is not None
+    assert (who.uid, who.gid, who.is_running) == (os.geteuid(), os.getegid(), True)
+    assert set(os.getgroups()) <= set(who.groups)
+    assert access.daemon_person(2**22 + 1) == access.daemon_person(None)
+
+
+ACL = '<param name="apply-inbound-acl" value="{}"/>'
+OTHER_GROUP = """
+[[group]]
+name = "other"
+addresses = ["10.77.9.77/24"]
+[switch]"""
+
+
+@pytest.mark.parametrize(
+    ("lists", "said", "level"),
+    [
+        ((), {}, Level.WARNING),
+        (("zcluster",), {"acl zcluster 10.77.9.77": "true"}, Level.OK),
+        (("zcluster",), {"acl zcluster 10.77.9.77": "false\n"}, Level.WARNING),
+        (("zcluster",), {"acl zcluster 10.77.9.77": "-ERR no such command"}, Level.UNKNOWN),
+        (("zcluster",), {}, Level.UNKNOWN),
+        (("trunks", "zcluster"), {"acl trunks 10.77.9.77": "false", "acl zcluster 10.77.9.77": "true"}, Level.OK),
+        (("trunks", "lan"), {"acl trunks 10.77.9.77": "false", "acl lan 10.77.9.77": "false"}, Level.WARNING),
+    ],
+)  # fmt: skip
+def test_a_profile_lets_calls_of_the_other_nodes_in(
+    lists: tuple[str, ...], said: dict[str, str], level: Level
+) -> None:
+    configuration = accepted(FILE.replace("[switch]", OTHER_GROUP))
+    more = "".join(ACL.format(name) for name in lists)
+    sofia = WELL["sofia.conf"].replace("</settings>", f"{more}</settings>")
+    answers = SwitchAnswers(texts={**WELL, "sofia.conf": sofia})
+    assert list(inbound_acl.questions_after(answers, configuration)) == [
+        f"acl {name} 10.77.9.77" for name in lists
+    ]
+    answers.texts.update(said)
+    (found,) = inbound_acl.findings(answers, configuration)
+    assert (found.subject, found.level) == ("profile vip1", level)
+
+
+def test_a_lone_group_needs_no_list_and_a_list_that_is_no_word_is_not_asked(
+    configuration: Configuration,
+) -> None:
+    assert inbound_acl.findings(SwitchAnswers(texts=dict(WELL)), configuration) == []
+    several = accepted(FILE.replace("[switch]", OTHER_GROUP))
+    sofia = WELL["sofia.conf"].replace("</settings>", f"{ACL.format('a&#10;exit')}</settings>")
+    answers = SwitchAnswers(texts={**WELL, "sofia.conf": sofia})
+    assert inbound_acl.questions_after(answers, several) == {}
 
 
 def seen(**changed: Any) -> HostLook:

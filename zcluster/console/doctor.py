@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,11 +26,13 @@ from zcluster.console.doctor_checks import (
     core_database,
     file,
     host,
+    inbound_acl,
     network,
     questions,
     stalls,
     switch,
 )
+from zcluster.console.doctor_checks.access import daemon_person
 from zcluster.console.doctor_checks.finding import Finding, Level, good, unknown
 from zcluster.console.words import counted, paragraph
 from zcluster.control.timing import PRESETS
@@ -38,6 +41,8 @@ from zcluster.errors import ControlSocketError, KernelRefused
 SCHEMA = "zcluster.doctor/1"
 EXIT_GOOD, EXIT_FAULTY = 0, 1
 DEFAULT_PRESET = "standard"
+
+Status = Mapping[str, Any]
 
 
 def run(path: Path, socket_path: Path, node_name: str | None, stall_seconds: int, as_json: bool) -> int:
@@ -57,8 +62,9 @@ def examine(path: Path, socket_path: Path, node_name: str | None, stall_seconds:
         found += host.findings(host.look(None))
     else:
         found += _local(configuration, facts, node_name)
-        found += _switch(configuration)
-        found += _cluster(socket_path, configuration.switch is not None)
+        status = _status(socket_path)
+        found += _switch(configuration, status)
+        found += _cluster(status, configuration.switch is not None)
     if stall_seconds:
         found.append(_stalls(configuration, stall_seconds))
     return found
@@ -133,23 +139,39 @@ def _own_macs(identity: Identity) -> tuple[str, ...]:
     return tuple(dict.fromkeys(mac for name in names for mac in macs(present, name)))
 
 
-def _switch(configuration: Configuration) -> list[Finding]:
+def _switch(configuration: Configuration, status: Status | str) -> list[Finding]:
     if configuration.switch is None:
         words = "the file has no [switch]: addresses move, and calls end with their host"
         return [good("switch", words)]
     profiles = tuple(profile for group in configuration.groups for profile in group.profiles)
     answers = questions.ask(configuration.switch, profiles)
+    admitted = inbound_acl.questions_after(answers, configuration)
+    if admitted and not answers.problem:
+        answers.texts.update(questions.ask_these(configuration.switch, admitted).texts)
     return [
         *switch.findings(answers, configuration, configuration.switch),
-        *core_database.findings(configuration.switch, answers),
+        *inbound_acl.findings(answers, configuration),
+        *core_database.findings(configuration.switch, answers, daemon_person(_data_pid(status))),
     ]
 
 
-def _cluster(socket_path: Path, has_switch: bool) -> list[Finding]:
+def _data_pid(status: Status | str) -> int | None:
+    told = status.get("switch") if not isinstance(status, str) else None
+    pid = told.get("pid") if isinstance(told, Mapping) else None
+    return pid if isinstance(pid, int) else None
+
+
+def _status(socket_path: Path) -> Status | str:
+    """What the daemon of this host says, or why it cannot be asked."""
     try:
-        status = ask_daemon(socket_path, {"ask": "status"})
+        return ask_daemon(socket_path, {"ask": "status"})
     except ControlSocketError as problem:
-        return [unknown("daemon", f"the other nodes were not looked at: {problem}")]
+        return str(problem)
+
+
+def _cluster(status: Status | str, has_switch: bool) -> list[Finding]:
+    if isinstance(status, str):
+        return [unknown("daemon", f"the other nodes were not looked at: {status}")]
     return cluster.findings(status, has_switch)
 
 

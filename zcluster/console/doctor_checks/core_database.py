@@ -5,10 +5,6 @@ What must hold: a database that another host can reach is an error, with the rea
 
 from __future__ import annotations
 
-import os
-import pwd
-import stat
-from collections.abc import Collection
 from pathlib import Path
 
 from zcluster.adapters.core_db_place import (
@@ -20,17 +16,17 @@ from zcluster.adapters.core_db_place import (
 )
 from zcluster.config.configuration import SwitchSettings
 from zcluster.console.doctor_checks import switch_files
+from zcluster.console.doctor_checks.access import Person, may_write
 from zcluster.console.doctor_checks.finding import Finding, error, good, unknown, warning
 from zcluster.console.doctor_checks.questions import SwitchAnswers
 from zcluster.console.words import counted, listed, printable
 
 SUBJECT = "core database"
-DAEMON_USER = "zcluster"  # packaging/systemd/zcluster.service
 OWN_FILE = "take core-db-dsn out of switch.conf.xml; core-db-name may name a file on a disk or in memory of this host"
 
 
-def findings(switch: SwitchSettings, answers: SwitchAnswers) -> list[Finding]:
-    """What is wrong with it, looking at the file and at what the switch says about it."""
+def findings(switch: SwitchSettings, answers: SwitchAnswers, who: Person | None) -> list[Finding]:
+    """What is wrong with it, looking at the file and at what the switch says about it; `who` must write it."""
     settings = switch_files.parameters(switch_files.parsed(answers.texts.get("switch.conf", "")))
     dsn = settings.get("core-db-dsn") or ""
     if refusal := refusal_of_dsn(dsn):
@@ -50,7 +46,7 @@ def findings(switch: SwitchSettings, answers: SwitchAnswers) -> list[Finding]:
             "switches, recover would take the live calls of the other masters, and delete them"
         )
         return [*found, error(SUBJECT, words, OWN_FILE)]
-    return [*found, *judged(switch.core_db, look_into(switch.core_db)), *_permissions(switch.core_db)]
+    return [*found, *judged(switch.core_db, look_into(switch.core_db)), *_permissions(switch.core_db, who)]
 
 
 def judged(path: Path, seen: CoreDbLook) -> list[Finding]:
@@ -68,27 +64,22 @@ def judged(path: Path, seen: CoreDbLook) -> list[Finding]:
     return [good(SUBJECT, f"{path}: {counted(seen.rows, 'call leg')} for recovery; {following}")]
 
 
-def may_write(status: os.stat_result, uid: int, groups: Collection[int]) -> bool:
-    """Whether the mode alone lets that user write; access control lists are not seen."""
-    if uid in (0, status.st_uid):
-        return uid == 0 or bool(status.st_mode & stat.S_IWUSR)
-    return bool(status.st_mode & (stat.S_IWGRP if status.st_gid in groups else stat.S_IWOTH))
-
-
-def _permissions(path: Path) -> list[Finding]:
+def _permissions(path: Path, who: Person | None) -> list[Finding]:
     """Whether the daemon's user may write there: SQLite makes its journal in the same directory."""
+    if who is None:
+        return []  # nobody runs, and there is no such user: the daemon will run as somebody else
     try:
-        user = pwd.getpwnam(DAEMON_USER)
-        groups = os.getgrouplist(DAEMON_USER, user.pw_gid)
-        closed = [place for place in (path, path.parent) if not may_write(place.stat(), user.pw_uid, groups)]
-    except (KeyError, OSError):
-        return []  # no such user: the daemon runs as somebody else; or no file, which was said
+        closed = [place for place in (path, path.parent) if not may_write(place, who)]
+    except OSError:
+        return []  # no file, which was said
     if not closed:
         return []
-    words = f"the daemon's user {DAEMON_USER} may not write {listed([str(place) for place in closed])}"
+    unseen = "" if who.is_running else " (SupplementaryGroups= of a unit that does not run are not seen)"
+    words = f"the daemon's user {who.name} may not write {listed([str(place) for place in closed])}{unseen}"
     mend = (
-        f"put {DAEMON_USER} into the group of the switch, let that group write both (UMask=0007 for the switch), and "
-        f"give the service ReadWritePaths={path.parent}"
+        "take the drop-ins of packaging/systemd/beside-freeswitch: SupplementaryGroups= and "
+        f"ReadWritePaths={path.parent} for zcluster, UMask=0007 for the switch; then chmod 2770 {path.parent} and "
+        f"chmod 660 {path}"
     )
     return [warning(SUBJECT, words, mend)]
 

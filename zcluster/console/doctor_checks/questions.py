@@ -48,14 +48,29 @@ def questions_of(profiles: tuple[str, ...]) -> dict[str, Command]:
     }
 
 
+def acl_question(name: str, address: str) -> tuple[str, Command]:
+    """Whether the list `name` of acl.conf.xml admits `address`: the answer is "true" or "false"."""
+    return f"acl {name} {address}", api("acl", address, name)
+
+
 def ask(switch: SwitchSettings, profiles: tuple[str, ...], limit_ms: int = LIMIT_MS) -> SwitchAnswers:
     """Everything in `questions_of`, as far as the switch answers within `limit_ms`."""
+    try:
+        return ask_these(switch, questions_of(profiles), limit_ms)
+    except ZclusterError as problem:
+        return SwitchAnswers(str(problem))
+
+
+def ask_these(
+    switch: SwitchSettings, questions: Mapping[str, Command], limit_ms: int = LIMIT_MS
+) -> SwitchAnswers:
+    """Each of these, likewise."""
     try:
         login = Login(load_password(switch.password_file))
         host, port = str(switch.event_socket.address), switch.event_socket.port
         client = EslClient(host, port, login, Wishes("doctor", hears_log=False))
         try:
-            return _asked(client, questions_of(profiles), limit_ms)
+            return _asked(client, questions, limit_ms)
         finally:
             client.close()
     except ZclusterError as problem:

@@ -46,6 +46,20 @@ def profile_parameters(root: ET.Element | None) -> dict[str, Mapping[str, str]]:
     return {profile.get("name", ""): parameters(profile.find("settings")) for profile in root.iter("profile")}
 
 
+def inbound_acls(root: ET.Element | None) -> dict[str, tuple[str, ...]]:
+    """The lists of each profile that let a call in without a password (sofia.c: every one of them counts)."""
+    if root is None:
+        return {}
+    return {
+        profile.get("name", ""): tuple(
+            param.get("value", "")
+            for param in profile.iterfind("settings/param")
+            if param.get("name") == "apply-inbound-acl"
+        )
+        for profile in root.iter("profile")
+    }
+
+
 def remotes(root: ET.Element | None) -> list[Remote]:
     """The remotes that mod_hash polls."""
     if root is None:
