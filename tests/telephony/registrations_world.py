@@ -36,6 +36,8 @@ from zcluster.telephony.events import (
     SwitchOpened,
     Tick,
 )
+from zcluster.telephony.registration_audit import FORGET_TURN_MS
+from zcluster.telephony.registration_contact import COPY_NAME
 from zcluster.telephony.registrations import Registrations
 from zcluster.telephony.settings import GroupSettings, TelephonySettings
 
@@ -43,6 +45,8 @@ DOMAIN = "lab.test"
 MARK = bytes(MARK_BYTES)
 # Longer than anything waits: what a profile on standby has is looked at after ten seconds, then once more.
 SETTLED_MS = 25_000
+# Who looks for records that ended unseen has looked at all of them.
+AUDITED_MS = BUCKETS * FORGET_TURN_MS + SETTLED_MS
 # Nobody is in a hurry here: fewer, larger steps make a test short.
 STEP_MS = 100
 
@@ -131,6 +135,7 @@ class World:
             self.connect(node, is_same_life=False)
         for each in range(groups):
             self.move(f"g{each}", f"n{each % nodes}")
+        self.settle()
 
     @property
     def now(self) -> Moment:
@@ -157,13 +162,13 @@ class World:
             assert holder is node, "a record of a group that is not ours"
             node.changes += 1
             record = None if body is None else MARK + body
-            self._apply(node, StreamId(node.name, 1, REGISTRATIONS), (key, record))
+            self.apply(node, StreamId(node.name, 1, REGISTRATIONS), key, record)
             for other in self.nodes.values():
                 if other is not node:
                     other.news.append((StreamId(node.name, 1, REGISTRATIONS), (key, record)))
 
-    def _apply(self, node: Node, stream: StreamId, changes: tuple[bytes | None, ...]) -> None:
-        key, record = changes
+    def apply(self, node: Node, stream: StreamId, key: Key | None, record: bytes | None) -> None:
+        """What the node knows from now on."""
         assert key is not None
         if record is None:
             node.view.records.pop(key, None)
@@ -177,7 +182,7 @@ class World:
             stream, changes = node.news.popleft()
             holder = self.holders.get(group_of(changes[0] or b"").decode())
             if holder is not node:
-                self._apply(node, stream, changes)
+                self.apply(node, stream, *changes)
                 self.tell(node, Replicated(stream, changes))
 
     def hear(self, node: Node) -> None:
@@ -265,9 +270,9 @@ class World:
                 self.hear(node)
                 self.tell(node, Tick())
 
-    def settle(self) -> None:
+    def settle(self, ms: int = SETTLED_MS) -> None:
         """Everything arrives and everything that is due is done."""
-        end_ms = self.mono_ms + SETTLED_MS
+        end_ms = self.mono_ms + ms
         while self.mono_ms < end_ms:
             for node in self.nodes.values():
                 self.deliver(node)
@@ -296,13 +301,11 @@ class World:
         return sorted(found)
 
     def _through(self, route: str, request: str) -> list[str]:
-        """The holder's dialplan: it rings what it has itself of the address of record."""
+        """The holder's dialplan: what it has of the address of record, but for contacts with our display name."""
         group = self.addresses[route.removeprefix("sip:").removesuffix(";lr")]
         user = request.removeprefix("sip:").split("@")[0]
         rows = self.holders[group].switch.profiles[f"p{group}"].rows
-        return [
-            row.network_ip for row in rows if row.user == user and not row.call_id.startswith("zcluster:")
-        ]
+        return [row.network_ip for row in rows if row.user == user and COPY_NAME not in row.contact]
 
     def registered(self, user: str) -> list[str]:
         """The phones of this user that registered and neither unregistered nor expired since."""

@@ -46,7 +46,7 @@ from zcluster.telephony.registration_record import (
     place_of,
     unpack,
 )
-from zcluster.telephony.registrations import Registrations
+from zcluster.telephony.registrations import UNLISTED_MS, Registrations
 from zcluster.telephony.settings import GroupSettings, TelephonySettings
 
 WALL_MS = 1_795_459_000_000
@@ -276,6 +276,9 @@ def test_too_many_to_list_is_told() -> None:
     text = "<profile>\n<url>sip:x@10.0.0.1:5060</url>\n<registrations>50001</registrations>"
     bench.do(Answered("registrations:profile:vip1", text))
     assert [each.code for each in bench.said if isinstance(each, Tell)] == ["registrations-too-many"]
+    bench.pass_ms(UNLISTED_MS - 1)
+    assert StreamIsWhole(REGISTRATIONS) not in bench.said
+    bench.pass_ms(1)
     assert StreamIsWhole(REGISTRATIONS) in bench.said
 
 
@@ -287,7 +290,7 @@ def test_a_direct_contact_and_one_through_the_holder() -> None:
     bench.open()
     told = {each["Orig-from-user"]: each for each in bench.settle()}
     assert {each["Orig-profile-name"] for each in told.values()} == {"vip2"}
-    assert told["1000"]["Orig-contact"] == binding().contact
+    assert told["1000"]["Orig-contact"] == '"zcluster copy" <sip:1000@10.77.0.21:5062>'
     assert told["1001"]["Orig-contact"].endswith(";fs_path=sip%3A10.77.0.100%3A5060%3Blr>")
     assert destination(told["1001"]["Orig-contact"]) == ("sip:1001@lab.test", "sip:10.77.0.100:5060;lr")
     assert all(each["Orig-FreeSWITCH-Hostname"] != "fsB" for each in told.values())

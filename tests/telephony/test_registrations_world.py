@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.telephony.registrations_world import Phone, World
+from tests.telephony.registrations_world import AUDITED_MS, Phone, World
 
 USERS = ("alice", "bob")
 PHONES = (
@@ -106,6 +106,9 @@ def test_every_phone_rings_from_everywhere(nodes: int, taken: list[Step]) -> Non
     check_records(world)
     world.wait(1200)
     check(world, is_multiple=True)
+    if any(node.view.records for node in world.nodes.values()):
+        # A group went from switch to switch so fast that no row of it was ever made, so none expired.
+        world.settle(AUDITED_MS)
     assert not any(node.view.records for node in world.nodes.values())
     assert not any(profile.rows for node in world.nodes.values() for profile in node.switch.profiles.values())
 
@@ -115,6 +118,9 @@ def test_every_phone_rings_from_everywhere(nodes: int, taken: list[Step]) -> Non
 def test_where_a_user_has_one_row_a_copy_never_takes_it(taken: list[Step]) -> None:
     world = World(2, 3, is_multiple=False)
     for step in taken:
+        if step[0] in ("move", "restart"):
+            # What a REGISTER replaced is asked of the switch; one that dies first takes the answer with it.
+            world.settle()
         perform(world, step)
     check(world, is_multiple=False)
     check_quiet(world)

@@ -2,7 +2,9 @@
 
 What must hold: a phone is called directly only when a packet from any host reaches it: over UDP, at the address
 it registered from, with nothing that the switch added for a NAT or a proxy before it. Everybody else is called
-through the floating address of its group, whichever node that is on, so the way outlives its holder.
+through the floating address of its group, whichever node that is on, so the way outlives its holder. Every copy has
+our display name, which no request shows: the holder's dialplan leaves out what has it, rings its own alone, and no
+call goes round in circles (conf/freeswitch/zcluster/dialplan.xml, `sip_exclude_contact`; mod_sofia.c:4089).
 Source: sofia_glue_get_destination (sofia_glue.c:3010) cuts at ";fs_path=", decodes to the next ";" or ">" and sends
 to that URI; what stands before it is the request URI.
 """
@@ -18,6 +20,8 @@ _HOST = re.compile(r"<sip:(?:[^@>]*@)?(\[[^\]>]*\]|[^:;>\[\]]+)")
 _TRANSPORT = re.compile(r"\((TLS|TCP|WSS|WS|UDP)\b")
 _TRANSPORT_PARAMETER = re.compile(r";transport=(\w+)", re.IGNORECASE)
 _USER_SAFE = "-_.!~*'()&=+$,;?/"
+# Quotation marks are in no URI: a contact with this in it is a copy of ours.
+COPY_NAME = '"zcluster copy"'
 CONNECTED = frozenset({"tcp", "tls", "ws", "wss"})
 
 
@@ -34,8 +38,15 @@ def is_direct(binding: Binding) -> bool:
     """Whether any node can send to this contact as it stands."""
     if transport_of(binding) != "udp" or "NAT" in binding.status or ";fs_" in binding.contact:
         return False
+    if binding.contact.count("<") != 1:
+        return False
     host = _HOST.search(binding.contact)
     return host is not None and host[1].strip("[]") == binding.network_ip != ""
+
+
+def copied_contact(contact: str) -> str:
+    """A contact that `is_direct`, as a copy has it."""
+    return f"{COPY_NAME} {contact[contact.index('<') :]}"
 
 
 def contact_through(place: Place, address: str) -> str:
@@ -44,7 +55,7 @@ def contact_through(place: Place, address: str) -> str:
     The request URI is the address of record itself, so that the holder looks up its own bindings of it.
     """
     user = quote(place.user, safe=_USER_SAFE + "%")
-    return f'"" <sip:{user}@{place.host};fs_path={quote(f"sip:{address};lr", safe="")}>'
+    return f"{COPY_NAME} <sip:{user}@{place.host};fs_path={quote(f'sip:{address};lr', safe='')}>"
 
 
 def address_of(text: str, port: int = 5060) -> str:

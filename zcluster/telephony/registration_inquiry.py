@@ -32,10 +32,14 @@ FLUSH = "registrations:flush:"
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A user whose bindings the switch may have replaced: the Call-IDs in doubt, and when each would end."""
+    """A user whose bindings the switch may have replaced: the Call-IDs in doubt, and when each would end.
+
+    `is_late`: or of whom it may have a row too many.
+    """
 
     place: Place
     suspects: dict[str, int]
+    is_late: bool = False
 
 
 @dataclass(slots=True)
@@ -53,13 +57,13 @@ class Inquiry:
         self._counts = counts
         self._readings: deque[Reading] = deque()
         self._asked: dict[str, Doubt] = {}
-        self._doubts: dict[Place, None] = {}
+        self._doubts: dict[Place, bool] = {}
         self._next_number = 0
 
     def close(self) -> None:
         """The switch is gone, and every question with it; who was in doubt still is."""
         self._readings.clear()
-        self._doubts.update((doubt.place, None) for doubt in self._asked.values())
+        self._doubts.update((doubt.place, doubt.is_late) for doubt in self._asked.values())
         self._asked.clear()
 
     @property
@@ -96,25 +100,25 @@ class Inquiry:
             self._readings.popleft()
         return reading, rows
 
-    def doubt(self, place: Place) -> None:
-        """The switch may have replaced a binding of this user: to be asked about."""
+    def doubt(self, place: Place, is_late: bool = False) -> None:
+        """The switch may have replaced a binding of this user, or keep one too many: to be asked about."""
         if len(self._doubts) >= WAITING_LOOKUPS:
             self._counts["doubt left alone"] += 1
         else:
-            self._doubts[place] = None
+            self._doubts[place] = is_late or self._doubts.get(place, False)
 
     def ask(self, bindings: Callable[[Place], tuple[Binding, ...]]) -> list[Run]:
         """Ask which bindings the next users in doubt really have. `bindings`: those that we know of."""
         asked: list[Run] = []
         while self._doubts and len(self._asked) < LOOKUPS:
             place = next(iter(self._doubts))
-            del self._doubts[place]
+            is_late = self._doubts.pop(place)
             command = self._user(place)
             suspects = {each.call_id: each.expires_ms for each in bindings(place)}
-            if command is not None and suspects:
+            if command is not None and (suspects or is_late):
                 self._next_number += 1
                 purpose = f"{USER}{self._next_number}"
-                self._asked[purpose] = Doubt(place, suspects)
+                self._asked[purpose] = Doubt(place, suspects, is_late)
                 asked.append(Run(purpose, command))
         return asked
 

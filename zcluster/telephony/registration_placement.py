@@ -6,25 +6,21 @@
 
 What must hold: a record is looked up when its orders are written, so the last state wins however late that is. The
 switch gets at most WINDOW orders without an answer and TURN_ROWS in TURN_MS. When a group or the target changes, all
-records of the groups concerned are walked, bucket by bucket; what a walk does not reach for want of an open switch is
-reached by the walk after the next opening. A copy never takes the place of a row that the phone itself made.
+records of the groups concerned are walked; what a walk does not reach for want of an open switch is reached by the
+walk after the next opening. Neither a copy nor a binding from elsewhere takes the place of a row that the phone made.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Iterator
 
 from zcluster.control.units import GroupName
 from zcluster.errors import BadMessage, CommandRefused
 from zcluster.streams.tables import Entry
-from zcluster.streams.units import BUCKETS, REGISTRATIONS, Key, body_of, group_of
+from zcluster.streams.units import REGISTRATIONS, Key, body_of, group_of
 from zcluster.switch.commands import Command
 from zcluster.telephony.events import Moment
-from zcluster.telephony.part import Copies
-from zcluster.telephony.registration_contact import address_of, contact_through, is_direct
 from zcluster.telephony.registration_injection import COPY, copy_call_id, put, remove
 from zcluster.telephony.registration_record import (
     Binding,
@@ -34,36 +30,21 @@ from zcluster.telephony.registration_record import (
     place_of,
     unpack,
 )
+from zcluster.telephony.registration_walk import WalkedCopies, Walks
+from zcluster.telephony.registration_ways import Ways
 from zcluster.telephony.settings import TelephonySettings
 
 TURN_MS = 40
 TURN_ROWS = 200
-TURN_BUCKETS = 8
 WINDOW = 512
 # More than this waits no longer one by one: everything is walked instead.
 LARGEST_PENDING = 1_000_000
 LARGEST_WIDE = 100_000
+LARGEST_LATE = 4096
+LARGEST_PRESENT = 500_000
 NOTHING = Registration(())
 # In the place of a profile's name: the record's own profile.
 OWN = ""
-
-
-class WalkedCopies(Copies, Protocol):
-    """The replicated tables, also by bucket, so that a walk over a million records need not be one piece."""
-
-    def bucket(self, name: str, place: int) -> list[Entry]:
-        """Every record of one of the `streams.units.BUCKETS`, once."""
-
-
-@dataclass(slots=True)
-class _Walk:
-    """What to do with all records of a group: take them out of these profiles, and put them where they belong.
-
-    `is_whole`: also those that registered here, which otherwise have the row that they made themselves.
-    """
-
-    clear: set[str] = field(default_factory=set)
-    is_whole: bool = False
 
 
 class Placement:
@@ -72,24 +53,30 @@ class Placement:
     def __init__(self, settings: TelephonySettings, copies: WalkedCopies, counts: Counter[str]) -> None:
         self.held: set[GroupName] = set()
         self.target = ""
-        # Profiles that keep several rows for one user; and where each profile is reached.
+        # Profiles that keep several rows for one user, and those that keep one; of others it is not known yet.
         self.multiple: set[str] = set()
-        self.addresses: dict[str, str] = {}
+        self.single: set[str] = set()
+        self.ways = Ways(settings, counts)
         self._settings = settings
         self._copies = copies
         self._counts = counts
         self._origin = ""
         self._is_open = False
         self._adopted: set[GroupName] = set()
+        # Records of ours of which another stream spoke: rows may be left of what they were before.
+        self.late: deque[Key] = deque(maxlen=LARGEST_LATE)
         self._unanswered = 0
         self._turn_at_ms = 0
         self._pending: dict[Key, None] = {}
         self._due: deque[Key] = deque()
         self._vacated: list[Place] = []
         self._leftovers: deque[tuple[Place, str, bool]] = deque()
-        self._walks: dict[GroupName, _Walk] = {}
-        self._bucket = 0
-        self._bucket_keys: list[Key] = []
+        self._walks = Walks(copies)
+        # Rows that phones made, by address of record and Call-ID, in profiles that will be or are being filled.
+        self._present: dict[str, set[tuple[str, str]]] = {}
+        self._restored: set[str] = set()
+        # Whether the switch took all that it was told before the conversation ended.
+        self.was_settled = True
         # Records with more than one copy: how many rows of ours the switch has of them.
         self._wide: dict[Key, int] = {}
 
@@ -98,21 +85,22 @@ class Placement:
     def open(self, origin: str, restored: set[GroupName]) -> None:
         """The switch listens; `origin` is its name, which rows of its own bear.
 
-        `restored`: groups whose bindings may be in the switch because we put them there, wherever they registered;
-        what is put into a switch does not outlive it.
+        `restored`: groups whose bindings may be missing, wherever they registered: `restore` follows for each profile.
         """
         self._is_open = True
         self._origin = origin
         self._unanswered = 0
         self._wide.clear()
-        for walk in self._walks.values():
-            # What was to be taken out of profiles that we lost is found by listing them, whoever holds them then.
-            walk.clear.discard(OWN)
-        self._walk(group.name for group in self._settings.groups)
-        self._walk(sorted(restored & self.held), is_whole=True)
+        # What was to be taken out of profiles that we lost is found by listing them, whoever holds them then.
+        self._walks.forget(OWN)
+        self._walks.begin(group.name for group in self._settings.groups)
+        self._restored = set(self._profiles(restored & self.held))
+        self._present = {profile: set() for profile in sorted(self._restored)}
 
     def close(self) -> None:
         """Nothing can be ordered. The walk after the next opening finds everything."""
+        if self._is_open:
+            self.was_settled = not (self._walks or self._pending or self._due or self._unanswered)
         self._is_open = False
         self._pending.clear()
         self._due.clear()
@@ -121,6 +109,9 @@ class Placement:
     def win(self, group: GroupName) -> None:
         """The group is ours; its records may be another's still."""
         self.held.add(group)
+        for profile in self._profiles({group}):
+            self._restored.discard(profile)
+            self._present[profile] = set()
         self._choose()
 
     def adopt(self, group: GroupName, is_whole: bool) -> None:
@@ -128,13 +119,39 @@ class Placement:
         if group not in self.held:
             return
         self._adopted.add(group)
-        self._walk([group], clear={self.target} - {OWN}, is_whole=is_whole)
+        self.was_settled = self.was_settled and self._is_open
+        whole = self._profiles({group}) if is_whole else []
+        self._walks.begin([group], clear={self.target} - {OWN}, whole=whole)
+        if not is_whole:
+            for profile in self._profiles({group}):
+                self._present.pop(profile, None)
+
+    def see(self, place: Place, call_id: str) -> None:
+        """The phone has made this row here."""
+        present = self._present.get(place.profile)
+        if present is not None and len(present) < LARGEST_PRESENT:
+            present.add((place.aor, call_id))
+
+    def restore(self, profile: str) -> None:
+        """The profile has no more rows than were seen: what is missing is put there, if anything may be."""
+        if profile in self._restored:
+            self._restored.discard(profile)
+            self._walks.begin([self._settings.group_of_profile(profile)], whole=[profile])
+
+    def keep(self, profile: str) -> None:
+        """The profile has what it had: nothing is to be restored."""
+        if profile in self._restored:
+            self._restored.discard(profile)
+            self._present.pop(profile, None)
 
     def lose(self, group: GroupName) -> None:
         """The group's profile is on standby from now on: no row may stay that calls would go to."""
         self.held.discard(group)
         self._adopted.discard(group)
-        self._walk([group], clear={OWN})
+        for profile in self._profiles({group}):
+            self._restored.discard(profile)
+            self._present.pop(profile, None)
+        self._walks.begin([group], clear={OWN})
         self._choose()
 
     def change(self, changes: tuple[bytes | None, ...]) -> None:
@@ -143,8 +160,12 @@ class Placement:
             if key is None:
                 continue
             group = group_of(key).decode("utf-8", "replace")
-            # Of a group that is ours, the old stream's retreat means nothing, and its late words are rare.
-            if (record is not None and group in self._adopted) or (group not in self.held and self.target):
+            is_word = record is not None or self._copies.get(REGISTRATIONS, key) is None
+            if group in self._adopted and is_word:
+                # A late word of the holder before, rare. Its retreat, long after, leaves our record as it is.
+                self.late.append(key)
+                self.note(key)
+            elif group not in self.held and self.target:
                 self.note(key)
 
     def note(self, key: Key) -> None:
@@ -155,7 +176,7 @@ class Placement:
         if len(self._pending) > LARGEST_PENDING:
             self._counts["pending overflow"] += 1
             self._pending.clear()
-            self._walk(group.name for group in self._settings.groups)
+            self._walks.begin(group.name for group in self._settings.groups)
 
     def note_elsewhere(self, place: Place) -> None:
         """The user has no row of its own any more: copies of other groups' may stand where it was.
@@ -174,13 +195,17 @@ class Placement:
                 if self._copies.get(REGISTRATIONS, key) is not None:
                     self.note(key)
 
-    def learn_multiple(self, profile: str) -> None:
-        """The profile keeps several rows for one user, so that copies harm nobody there."""
-        if profile not in self.multiple:
-            self.multiple.add(profile)
-            self._walk([self._settings.group_of_profile(profile)])
+    def learn(self, profile: str, is_multiple: bool) -> None:
+        """The profile keeps several rows for one user, so that copies harm nobody there; or one."""
+        known = self.multiple if is_multiple else self.single
+        (self.single if is_multiple else self.multiple).discard(profile)
+        if profile in known:
+            return
+        known.add(profile)
+        if is_multiple:
+            self._walks.begin([self._settings.group_of_profile(profile)])
             if profile == self.target:
-                self._walk(self._others())
+                self._walks.begin(self._others())
 
     def clear_away(self, place: Place, call_id: str) -> None:
         """This row is to go from its profile, unless the group changes hands first."""
@@ -189,8 +214,7 @@ class Placement:
     def is_complete(self, profile: str) -> bool:
         """Whether the switch has in this profile all that registered here: nothing is still to be put there."""
         group = self._settings.group_of_profile(profile)
-        walk = self._walks.get(group)
-        return group in self._adopted and (walk is None or not walk.is_whole)
+        return group in self._adopted and profile not in self._present
 
     @property
     def is_walking(self) -> bool:
@@ -241,26 +265,10 @@ class Placement:
             place, call_id, was_held = self._leftovers.popleft()
             if (place.group in self.held) == was_held:
                 yield self._remove(place.profile, place, call_id)
-        for _ in range(TURN_BUCKETS):
-            while self._bucket_keys:
-                yield self._place(self._bucket_keys.pop(), now, True)
-            if self._bucket >= BUCKETS:
-                self._walks.clear()
-            if not self._walks:
-                return
-            walked = {group.encode() for group in self._walks}
-            entries = self._copies.bucket(REGISTRATIONS, self._bucket)
-            self._bucket_keys = [entry.key for entry in entries if group_of(entry.key) in walked]
-            self._bucket += 1
-
-    def _walk(self, groups: Iterable[GroupName], clear: Iterable[str] = (), is_whole: bool = False) -> None:
-        """Begin a walk over these groups; what other walks had to do is done by this one."""
-        for group in groups:
-            walk = self._walks.setdefault(group, _Walk())
-            walk.clear.update(clear)
-            walk.is_whole = walk.is_whole or is_whole
-        self._bucket = 0
-        self._bucket_keys = []
+        for key in self._walks.step():
+            yield self._place(key, now, True)
+        for profile in sorted(self._walks.take_filled()):
+            self._present.pop(profile, None)
 
     def _choose(self) -> None:
         """The target stays while it is ours; the next one is the first profile of the first group that has one."""
@@ -271,7 +279,12 @@ class Placement:
         )
         old = self.target
         self.target = next((group.profiles[0] for group in held if group.profiles), "")
-        self._walk(self._others(), clear={old} - {OWN})
+        self._walks.begin(self._others(), clear={old} - {OWN})
+
+    def _profiles(self, groups: set[GroupName]) -> list[str]:
+        return [
+            profile for group in self._settings.groups if group.name in groups for profile in group.profiles
+        ]
 
     def _others(self) -> list[GroupName]:
         return [group.name for group in self._settings.groups if group.name not in self.held]
@@ -300,12 +313,12 @@ class Placement:
         now: Moment,
     ) -> list[Command]:
         is_ours = place.group in self.held
-        walk = self._walks.get(place.group)
+        walk = self._walks.of(place.group)
         orders: list[Command] = []
         for profile in sorted(walk.clear) if walk is not None else ():
             orders += self._out_of(profile, key, place, registration)
         if is_ours:
-            is_whole = walk is not None and walk.is_whole and is_walk
+            is_whole = walk is not None and place.profile in walk.whole and is_walk
             return orders + self._own(place, registration, is_whole, now)
         if not self.target:
             return orders
@@ -327,9 +340,11 @@ class Placement:
         if place.profile not in self.multiple:
             # There the newest takes the place of all others; and no older one may take its place.
             bindings = bindings[-1:]
+        present = self._present.get(place.profile, set())
         orders: list[Command] = []
         for binding in bindings:
-            if is_whole or binding.node != self._settings.node:
+            is_missing = is_whole and (place.aor, binding.call_id) not in present
+            if is_missing or binding.node != self._settings.node:
                 orders += self._put(
                     place.profile, place, binding, registration.presence_hosts, self._origin, now
                 )
@@ -341,7 +356,7 @@ class Placement:
         if self._is_own_first(self.target, place):
             self._counts["own first"] += 1
             return []
-        rows = self._rows(place, registration, now)
+        rows = self.ways.copies(place, registration, now.wall_ms)
         width = self._wide.get(key, 1)
         self._remember_width(key, len(rows))
         orders: list[Command] = []
@@ -353,26 +368,6 @@ class Placement:
             binding = row._replace(call_id=copy_call_id(place, slot))
             orders += self._put(self.target, place, binding, registration.presence_hosts, origin, now)
         return orders
-
-    def _rows(self, place: Place, registration: Registration, now: Moment) -> list[Binding]:
-        """The contacts themselves; or one by way of the holder, who rings all, as soon as one needs it."""
-        alive = [each for each in registration.bindings if each.expires_ms > now.wall_ms]
-        if all(is_direct(each) for each in alive):
-            return alive
-        address = self.address(place)
-        if not address:
-            self._counts["no way"] += 1
-            return [each for each in alive if is_direct(each)]
-        # The one that lasts longest stands for all.
-        return [alive[-1]._replace(contact=contact_through(place, address))]
-
-    def address(self, place: Place) -> str:
-        """Where the group's holder is reached, whichever node that is: host:port, "" for nowhere."""
-        group = next((group for group in self._settings.groups if group.name == place.group), None)
-        known = self.addresses.get(place.profile, "")
-        if known or group is None or not group.addresses:
-            return known
-        return address_of(group.addresses[0])
 
     def _is_own_first(self, profile: str, place: Place) -> bool:
         """Whether a copy in `profile` could take the place of the user's own row there."""

@@ -19,6 +19,7 @@ ASK_AGAIN_MS = 200
 LARGEST_TRIES = 50
 LASTS_S = 60
 USER, HOST = "zcluster-probe", "zcluster.invalid"
+AOR = f"{USER}@{HOST}"
 CALL_IDS = (f"{COPY}probe:1", f"{COPY}probe:2")
 
 
@@ -59,7 +60,7 @@ class Probe:
         if self._ask_at_ms is None or now_ms < self._ask_at_ms:
             return []
         self._ask_at_ms = None
-        question = api("sofia", "xmlstatus", "profile", self._profile, "user", f"{USER}@{HOST}")
+        question = api("sofia", "xmlstatus", "profile", self._profile, "user", AOR)
         return [Run(PROBE + self._profile, question)]
 
     def take(self, profile: str, text: str, now_ms: int) -> tuple[bool | None, list[Run]]:

@@ -1,25 +1,26 @@
 """Registrations: what the phones of our groups told our switch, and what the others' phones told theirs.
 
+    Ledger      what the phones of our groups said, as records
+    Placement   which rows our switch should have for each record, and the orders that make it so
+    Inquiry     what the switch is asked, because its events do not tell
+    Audit       records that should not be there any more
+    Probe       what a profile does with a second row of a user
+
 What must hold: only who holds a group speaks of its registrations, and only what its own profiles say counts. A record
 ends because the owner's switch said so, or a while after it should have; never because a reader's clock or a reader's
 switch did. What we put into our switch is never taken for something that a phone said: the switch fires nothing for
 it, and when it drops a copy of ours no record has that Call-ID. A profile that we do not hold keeps no rows.
-
-Which rows the switch replaced is not in its events: where a user has several bindings, it is asked (Inquiry).
-Source: sofia_reg.c:726 (expire), 2059 (register), 2213 (unregister), sofia.c:2056 (a connection that ended).
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
 
 from zcluster.control.units import GroupName
-from zcluster.errors import BadMessage
 from zcluster.streams.actions import GroupAdopted, Replicated
-from zcluster.streams.units import REGISTRATIONS, Key, body_of, group_of
-from zcluster.switch.frames import Event as SwitchEvent
-from zcluster.telephony.actions import Action, ChangeRecords, Run, StreamIsWhole, Tell
+from zcluster.streams.units import REGISTRATIONS
+from zcluster.telephony.actions import Action, Run, StreamIsWhole, Tell
 from zcluster.telephony.events import (
     Answered,
     Event,
@@ -42,31 +43,22 @@ from zcluster.telephony.registration_inquiry import (
     USER,
     Inquiry,
 )
-from zcluster.telephony.registration_listing import Listed, read_profile, read_rows
-from zcluster.telephony.registration_placement import NOTHING, Placement, WalkedCopies
-from zcluster.telephony.registration_probe import PROBE, Probe
-from zcluster.telephony.registration_record import (
-    Binding,
-    Place,
-    Registration,
-    key_of,
-    pack,
-    place_of,
-    unpack,
-)
+from zcluster.telephony.registration_ledger import Ledger
+from zcluster.telephony.registration_listing import read_profile
+from zcluster.telephony.registration_placement import Placement
+from zcluster.telephony.registration_probe import AOR, PROBE, Probe
+from zcluster.telephony.registration_record import Place
 from zcluster.telephony.registration_rows import RegistrationRow, registration_rows
-from zcluster.telephony.registration_source import binding_of_event, binding_of_row, presence_hosts_of
+from zcluster.telephony.registration_walk import WalkedCopies
 from zcluster.telephony.settings import TelephonySettings
 
 # The events of the switch that this part lives by.
 SUBCLASSES = ("sofia::register", "sofia::unregister", "sofia::expire")
 
-# Two clocks that count whole seconds, and a queue between row and event.
-SLACK_MS = 5_000
 # A daemon that starts beside a working switch learns within this time which groups it holds.
 CLEAN_AFTER_MS = 10_000
-# An event is later than the row that it tells of, but not by so much.
-STRANGE_MS = 5_000
+# Nobody lists who was there before in a profile that has too many: within an hour most have come again.
+UNLISTED_MS = 3_600_000
 ORDER = "registrations:put:"
 
 
@@ -84,25 +76,24 @@ class Registrations:
         self._life = 0
         # Questions whose answers our stream needs before it is whole; None once it is.
         self._lacking: set[str] | None = set()
-        # Groups whose profiles we cleared or began to: the switch has no rows of them but what we put there.
-        self._cleared: set[GroupName] = set()
-        # Rows in a cleared profile of which no record speaks, though its word may be on the way; and since when.
-        self._strange: deque[tuple[int, Place, str]] = deque()
+        self._unlisted_until_ms: int | None = None
         self._is_cleaning = False
         self._is_control_heard = False
         self._clean_at_ms: int | None = None
         self._audit = Audit(settings.node, self.counts)
         self._probe = Probe()
         self._probed: set[str] = set()
+        self._ledger = Ledger(settings, copies, self._placement, self._inquiry, self._audit, self.counts)
 
     def handle(self, event: Event, now: Moment) -> list[Action]:
         """What happened, and what is to be done about it."""
         actions: list[Action] = []
         match event:
             case Happened(happened) if happened.subclass in SUBCLASSES:
-                actions += self._hear(happened, now)
+                actions += self._ledger.hear(happened, now)
             case Replicated(stream, changes) if stream.name == REGISTRATIONS:
                 self._placement.change(changes)
+                self._ledger.ask_about_late()
             case Answered(purpose, text):
                 actions += self._answer(purpose, text, now)
             case Unanswered(purpose, _):
@@ -121,7 +112,7 @@ class Registrations:
             case GroupLost(group):
                 self._lose(group, now)
             case GroupAdopted(name, group) if name == REGISTRATIONS:
-                self._placement.adopt(group, group in self._cleared)
+                self._placement.adopt(group, group in self._ledger.cleared)
             case PeersChanged():
                 # Who holds what does not change the way to a phone: that leads by its group's own address.
                 self._is_control_heard = True
@@ -134,16 +125,16 @@ class Registrations:
             self._clean_at_ms,
             self._audit.deadline(),
             self._probe.deadline(),
+            self._ledger.deadline(),
+            self._unlisted_until_ms,
         ]
         if self._inquiry.is_reading:
             times.append(0)
-        if self._strange:
-            times.append(self._strange[0][0])
         return min((at_ms for at_ms in times if at_ms is not None), default=None)
 
     def rows(self, now: Moment) -> Iterator[RegistrationRow]:
         """Every binding that is known in the cluster. Take them before the next event."""
-        return registration_rows(self._copies.entries(REGISTRATIONS), self._placement.address, now)
+        return registration_rows(self._copies.entries(REGISTRATIONS), self._placement.ways.address, now)
 
     # -- the conversation and the groups
 
@@ -152,8 +143,12 @@ class Registrations:
         self._is_open = True
         self._life += 1
         self._is_same_life = is_same_life
-        self._strange.clear()
-        self._placement.open(switchname, self._cleared)
+        self._ledger.forget_strange()
+        # What we put into a switch does not outlive it, and its own rows may have lain on a disk that is gone.
+        # Of the same switch, only what was on its way to it may be missing; who else is missing there has left.
+        is_another = self._life > 1 and not is_same_life
+        on_its_way = set() if self._placement.was_settled else self._ledger.cleared
+        self._placement.open(switchname, self._placement.held if is_another else on_its_way)
         self._clean_at_ms = now.mono_ms + CLEAN_AFTER_MS
         held = self._profiles(self._placement.held)
         self._lacking = {PROFILE + profile for profile in held}
@@ -164,6 +159,7 @@ class Registrations:
         self._is_open = False
         self._clean_at_ms = None
         self._is_cleaning = False
+        self._unlisted_until_ms = None
         self._placement.close()
         self._inquiry.close()
         self._probe.stop()
@@ -184,7 +180,7 @@ class Registrations:
         self._is_control_heard = True
         if group in self._placement.held:
             self._placement.lose(group)
-            self._cleared.add(group)
+            self._ledger.cleared.add(group)
             if self._is_open and self._clean_at_ms is None:
                 self._clean_at_ms = now.mono_ms + CLEAN_AFTER_MS
         if not self._placement.held:
@@ -194,70 +190,6 @@ class Registrations:
         return [
             profile for group in self._settings.groups if group.name in groups for profile in group.profiles
         ]
-
-    # -- what the switch says
-
-    def _hear(self, event: SwitchEvent, now: Moment) -> list[Action]:
-        profile = event.get("profile-name")
-        group = self._settings.group_of_profile(profile)
-        if not group or group not in self._placement.held:
-            self.counts["not ours"] += 1
-            return []
-        is_expired = event.subclass == "sofia::expire"
-        user, host = ("user", "host") if is_expired else ("from-user", "from-host")
-        place = Place(group, profile, event.get(user), event.get(host))
-        call_id = event.get("call-id")
-        if is_copy(call_id):
-            return []
-        try:
-            key = key_of(place)
-            if event.subclass == "sofia::register":
-                binding = binding_of_event(event, self._settings.node, now.wall_ms)
-                return self._register(key, place, binding, presence_hosts_of(event))
-            return self._end(key, place, call_id, event.number("expires") if is_expired else None, now)
-        except BadMessage:
-            self.counts["bad event"] += 1
-            return []
-
-    def _register(self, key: Key, place: Place, binding: Binding, presence_hosts: str) -> list[Action]:
-        self._audit.see(place.profile, place.aor, binding.call_id)
-        old = self._record(key)
-        new = Registration(old.bindings, presence_hosts).with_binding(binding)
-        if all(each.call_id != binding.call_id for each in old.bindings) and old.bindings:
-            self._inquiry.doubt(place)
-        return [self._change(key, new)]
-
-    def _end(self, key: Key, place: Place, call_id: str, expires_s: int | None, now: Moment) -> list[Action]:
-        """Unregistered, or expired at that time. A profile that wakes from standby may drop rows long out of date."""
-        old = self._record(key)
-        this = next((each for each in old.bindings if each.call_id == call_id), None)
-        if this is not None and expires_s is not None and expires_s * 1000 + SLACK_MS < this.expires_ms:
-            self.counts["old row expired"] += 1
-            # The row that our switch dropped was of an earlier registration: this one is missing now.
-            self._placement.note(key)
-            return []
-        if not old.bindings:
-            return []
-        new = old.without({call_id})
-        if new.bindings:
-            self._inquiry.doubt(place)
-        else:
-            self._placement.note_elsewhere(place)
-        return [] if this is None else [self._change(key, new)]
-
-    def _record(self, key: Key) -> Registration:
-        entry = self._copies.get(REGISTRATIONS, key)
-        if entry is None:
-            return NOTHING
-        try:
-            return unpack(body_of(entry.record))
-        except BadMessage:
-            self.counts["bad record"] += 1
-            return NOTHING
-
-    def _change(self, key: Key, registration: Registration) -> ChangeRecords:
-        body = pack(registration) if registration.bindings else None
-        return ChangeRecords(REGISTRATIONS, ((key, body),))
 
     # -- what it answers
 
@@ -273,32 +205,33 @@ class Registrations:
             profile = purpose.removeprefix(PROBE)
             is_multiple, runs = self._probe.take(profile, text, now.mono_ms)
             actions += runs
-            if is_multiple:
-                self._placement.learn_multiple(profile)
+            if is_multiple is not None:
+                self._placement.learn(profile, is_multiple)
         elif purpose.startswith(PROFILE):
-            actions += self._take_profile(purpose.removeprefix(PROFILE), text)
+            actions += self._take_profile(purpose.removeprefix(PROFILE), text, now)
         elif purpose.startswith(ROWS):
             profile = purpose.removeprefix(ROWS)
             if not self._inquiry.take_rows(profile, text):
                 self.counts["no listing"] += 1
                 self._audit.give_up(profile)
+                self._placement.restore(profile)
                 self._settle(ROWS + profile)
                 actions.append(_not_listed(profile, text))
         elif purpose.startswith(USER):
             doubt = self._inquiry.settle(purpose)
             if doubt is not None and text:
-                actions += self._settle_doubt(doubt.place, doubt.suspects, text, now)
+                actions += self._ledger.settle(doubt, text, now)
         return actions
 
-    def _take_profile(self, profile: str, text: str) -> list[Action]:
+    def _take_profile(self, profile: str, text: str, now: Moment) -> list[Action]:
         """Which address it has, and whether to list it: ours to learn, another's only to clear it away."""
         found = read_profile(text)
         actions: list[Action] = []
         if found is not None:
             if found.address:
-                self._placement.addresses[profile] = found.address
+                self._placement.ways.addresses[profile] = found.address
             if self._settings.group_of_profile(profile) in self._placement.held:
-                actions += self._list_ours(profile, found.registrations)
+                actions += self._list_ours(profile, found.registrations, now)
             elif self._is_cleaning and found.registrations:
                 # Row by row; so many that they cannot be listed are left to the switch, which tells of each one.
                 is_short = found.registrations <= LARGEST_LISTING
@@ -306,8 +239,15 @@ class Registrations:
         self._settle(PROFILE + profile)
         return actions
 
-    def _list_ours(self, profile: str, registrations: int) -> list[Action]:
+    def _list_ours(self, profile: str, registrations: int, now: Moment) -> list[Action]:
         if registrations > LARGEST_LISTING:
+            if self._settings.group_of_profile(profile) in self._ledger.cleared:
+                self._placement.restore(profile)
+            else:
+                self._placement.keep(profile)
+            if self._lacking is None:
+                return []
+            self._unlisted_until_ms = now.mono_ms + UNLISTED_MS
             return [_too_many(profile, registrations)]
         if self._lacking is not None:
             self._lacking.add(ROWS + profile)
@@ -319,38 +259,22 @@ class Registrations:
         if self._lacking is not None:
             self._lacking.discard(question)
 
-    def _settle_doubt(self, place: Place, suspects: dict[str, int], text: str, now: Moment) -> list[Action]:
-        """Who is not in the switch's list any more was replaced, unless it has registered again since."""
-        if place.group not in self._placement.held:
-            return []
-        listed = {row.call_id for row, _ in zip(read_rows(text), range(LARGEST_LISTING), strict=False)}
-        key = key_of(place)
-        old = self._record(key)
-        gone = {
-            each.call_id
-            for each in old.bindings
-            if suspects.get(each.call_id) == each.expires_ms and each.call_id not in listed
-        }
-        if not gone:
-            return []
-        new = old.without(gone)
-        if not new.bindings:
-            self._placement.note_elsewhere(place)
-        return [self._change(key, new)]
-
     # -- time
 
     def _do_what_is_due(self, now: Moment) -> list[Action]:
         actions = self._read(now)
-        if self._is_open and self._lacking is not None and not self._lacking:
+        if self._unlisted_until_ms is not None and now.mono_ms >= self._unlisted_until_ms:
+            self._unlisted_until_ms = None
+        is_listed = self._lacking is not None and not self._lacking and self._unlisted_until_ms is None
+        if self._is_open and is_listed:
             self._lacking = None
             actions.append(StreamIsWhole(REGISTRATIONS))
         if self._clean_at_ms is not None and now.mono_ms >= self._clean_at_ms:
             actions += self._clean(now)
         bucket = self._audit.turn(now.mono_ms)
         if bucket is not None:
-            actions += self._judge(bucket, now)
-        self._clear_strange(now)
+            actions += self._ledger.judge(bucket, now)
+        self._ledger.clear_strange(now)
         actions += self._try_profiles(now)
         purpose = f"{ORDER}{self._life}"
         actions += [Run(purpose, command) for command in self._placement.turn(now)]
@@ -366,42 +290,31 @@ class Registrations:
         if not rows:
             self._settle(ROWS + reading.profile)
             self._audit.compare(reading.profile, now.mono_ms)
+            self._placement.restore(reading.profile)
             return []
         actions: list[Action] = []
         for row in rows:
             place = Place(group, reading.profile, row.user, row.host)
             if group not in self._placement.held:
-                self._placement.clear_away(place, row.call_id)
+                # A trial of ours takes its rows out itself.
+                if place.aor != AOR:
+                    self._placement.clear_away(place, row.call_id)
             elif not is_copy(row.call_id):
-                actions += self._learn(place, row, now)
+                actions += self._ledger.learn(place, row, now)
         return actions
 
-    def _learn(self, place: Place, row: Listed, now: Moment) -> list[Action]:
-        """A row that was there before we listened. What we know better, because it came as an event, stays."""
-        self._audit.see(place.profile, place.aor, row.call_id)
-        try:
-            binding = binding_of_row(row, self._settings.node, now.wall_ms)
-            key = key_of(place)
-        except BadMessage:
-            self.counts["bad row"] += 1
-            return []
-        old = self._record(key)
-        if place.group in self._cleared:
-            if not any(each.call_id == row.call_id for each in old.bindings):
-                self._strange.append((now.mono_ms + STRANGE_MS, place, row.call_id))
-            return []
-        for each in old.bindings:
-            if each.call_id == row.call_id and each.expires_ms + SLACK_MS >= binding.expires_ms:
-                return []
-        return [self._change(key, old.with_binding(binding))] if row.left_s > 0 else []
-
     def _try_profiles(self, now: Moment) -> list[Action]:
-        """Do our profiles keep several rows for one user? The target's copies wait for that most."""
+        """Does a profile keep several rows for one user? The target's copies wait for that most.
+
+        Profiles that we do not hold are tried too: who wins one should know.
+        """
         if not self._is_open:
             return []
         runs = self._probe.turn(now.mono_ms)
-        held = [self._placement.target, *self._profiles(self._placement.held)]
-        profile = next((each for each in held if each and each not in self._probed), "")
+        held = self._placement.held
+        every = {group.name for group in self._settings.groups}
+        wished = [self._placement.target, *self._profiles(held), *self._profiles(every - held)]
+        profile = next((each for each in wished if each and each not in self._probed), "")
         if profile and self._probe.is_free:
             self._probed.add(profile)
             runs += self._probe.start(profile, now.mono_ms, now.wall_ms)
@@ -411,7 +324,7 @@ class Registrations:
         """Whom the switch knows can be asked when what we put there is there."""
         if not self._is_open or self._placement.is_walking:
             return []
-        return list(self._inquiry.ask(lambda place: self._record(key_of(place)).bindings))
+        return list(self._inquiry.ask(self._ledger.bindings))
 
     def _clean(self, now: Moment) -> list[Action]:
         """Long enough open to know what is ours: what lies in other profiles is from a life before."""
@@ -421,39 +334,14 @@ class Registrations:
         self._clean_at_ms = None
         self._is_cleaning = True
         foreign = {group.name for group in self._settings.groups} - self._placement.held
-        self._cleared |= foreign
+        self._ledger.cleared |= foreign
         return [self._inquiry.profile(profile) for profile in self._profiles(foreign)]
-
-    def _clear_strange(self, now: Moment) -> None:
-        while self._strange and self._strange[0][0] <= now.mono_ms:
-            _, place, call_id = self._strange.popleft()
-            known = self._record(key_of(place)).bindings
-            if place.group in self._placement.held and all(each.call_id != call_id for each in known):
-                self._placement.clear_away(place, call_id)
-
-    def _judge(self, bucket: int, now: Moment) -> list[Action]:
-        """One bucket of our records: those that ended without a word."""
-        held = {group.encode() for group in self._placement.held}
-        actions: list[Action] = []
-        for entry in self._copies.bucket(REGISTRATIONS, bucket):
-            if group_of(entry.key) not in held:
-                continue
-            try:
-                old, place = unpack(body_of(entry.record)), place_of(entry.key)
-            except BadMessage:
-                self.counts["bad record"] += 1
-                continue
-            gone = self._audit.gone(place, old, now.wall_ms)
-            if gone:
-                actions.append(self._change(entry.key, old.without(gone)))
-        self._audit.finish(bucket)
-        return actions
 
 
 def _too_many(profile: str, registrations: int) -> Tell:
     text = (
         f"{profile} has {registrations} registrations, too many to list: those from before are known to the"
-        " other nodes when each phone registers again"
+        " other nodes when each phone registers again, and for an hour our copies are called incomplete"
     )
     return Tell("warning", "registrations-too-many", text, {"profile": profile, "count": registrations})
 
