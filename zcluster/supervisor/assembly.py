@@ -8,60 +8,47 @@ part.
 
 from __future__ import annotations
 
-import socket
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
 from zcluster.adapters import realtime
-from zcluster.adapters.addresses import Addresses, prepare_host
 from zcluster.adapters.bus import Bus, BusKeys
 from zcluster.adapters.control_socket import ControlSocket
-from zcluster.adapters.durable import DurableFile
-from zcluster.adapters.gate import Gate
 from zcluster.adapters.journal import Journal
-from zcluster.adapters.links import Links, macs
-from zcluster.adapters.neighbours import Neighbours
 from zcluster.config.configuration import Configuration
-from zcluster.config.identity import Identity, LocalAddress, identify
 from zcluster.control.actions import AnswerMove, Tell
 from zcluster.control.events import Event
 from zcluster.control.node import Node
 from zcluster.control.units import NodeName
-from zcluster.control.view import view
 from zcluster.recording.beginning import Birth
 from zcluster.recording.segments import SegmentWriter
+from zcluster.supervisor.account import Account, Own, Parts, stall_teller, tell_start
 from zcluster.supervisor.chronicle import Chronicle, wall_ms
 from zcluster.supervisor.data_child import DataChild
 from zcluster.supervisor.data_news import News
 from zcluster.supervisor.data_start import starter_for
 from zcluster.supervisor.discovery import Discovery
 from zcluster.supervisor.gathering import Gathering
+from zcluster.supervisor.ground import Ground, prepare_ground
 from zcluster.supervisor.interfaces import Interfaces
 from zcluster.supervisor.life import Life
 from zcluster.supervisor.loop import Loop, monotonic_ms
 from zcluster.supervisor.observing import (
-    NOTICE,
-    ObservedAddresses,
     ObservedGate,
     Teller,
     observed_settings,
     observed_teller,
 )
 from zcluster.supervisor.older_lives import OlderLives
-from zcluster.supervisor.perform import Doors, GroupPlace, Performer, ReferencePlace
+from zcluster.supervisor.perform import Doors, Performer
 from zcluster.supervisor.places import (
     gated_interfaces,
-    group_places,
-    link_facts,
     link_place,
     listed_links,
-    reference_places,
 )
 from zcluster.supervisor.questions import Questions
 from zcluster.supervisor.recorder import DIRECTORY_NAME, Recorder
@@ -70,36 +57,16 @@ from zcluster.supervisor.settings import settings_of
 from zcluster.supervisor.side_thread import SideThread
 from zcluster.supervisor.sightings import Sightings
 from zcluster.supervisor.signals import ASKED_BY_SIGNAL, StopSignals
-from zcluster.supervisor.status import Surroundings, status_of
 from zcluster.supervisor.story import LARGEST_RECORDS, Story
-from zcluster.supervisor.succession import Succession
 from zcluster.supervisor.transport import Transport
 from zcluster.wire.beacon import Envelope
 from zcluster.wire.codec import BeatEncoder
 from zcluster.wire.keys import WireKeys, derive, observing
 from zcluster.wire.reader import BeatReader
 
-LARGEST_MACS = 64
 SWITCH_INTERVAL_S = 0.0005  # how long a side thread may keep the interpreter from the loop
 STALL_SHARE = 3  # of a lease: what is worth telling
 SIDE_PRIORITY = realtime.DEFAULT_PRIORITY - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """This host made ready: who it is, what it has, and a closed gate on it."""
-
-    identity: Identity
-    groups: tuple[GroupPlace, ...]
-    references: tuple[ReferencePlace, ...]
-    service_interfaces: tuple[str, ...]
-    own_macs: tuple[str, ...]
-    links: Links
-    addresses: Addresses | ObservedAddresses
-    gate: Gate | ObservedGate
-    neighbours: Neighbours
-    succession: Succession
-    notices: tuple[str, ...]
 
 
 @contextmanager
@@ -111,7 +78,7 @@ def assemble(
     `content`: the file's, which the data process reads for itself; without it there is none.
     """
     with ExitStack() as stack:
-        ground = _ground(configuration, node_name, stack)
+        ground = prepare_ground(configuration, node_name, stack)
         keys = derive(observing(secret) if configuration.is_observing else secret)
         yield _Assembly(configuration, ground, keys, stack, content)
 
@@ -123,57 +90,6 @@ class Running(Protocol):
 
     @property
     def keeps_open(self) -> bool: ...
-
-
-def _ground(configuration: Configuration, node_name: str | None, stack: ExitStack) -> Ground:
-    is_observing = configuration.is_observing
-    notices = [NOTICE] if is_observing else prepare_host()
-    links = Links()
-    stack.callback(links.close)
-    addresses = ObservedAddresses() if is_observing else Addresses()
-    stack.callback(addresses.close)
-    present = [LocalAddress(one.interface, one.address) for one in addresses.present() if not one.is_ours]
-    identity = identify(configuration, socket.gethostname(), present, node_name=node_name)
-    groups = group_places(configuration, identity)
-    references = reference_places(identity)
-    interfaces = gated_interfaces(groups)
-    managed = [address for group in groups for address in group.addresses]
-
-    gate = ObservedGate() if is_observing else Gate()
-    stack.callback(gate.shut)
-    succession = Succession(
-        DurableFile(configuration.state_dir), identity.node, configuration.timing, wall_ms(), monotonic_ms
-    )
-    for left in succession.stand(gate, addresses, groups, interfaces):
-        notices.append(f"{left.address} was left on {left.interface} by a predecessor, and taken away")
-    notices.extend(f"interface {name} does not exist; it is gated when it comes" for name in gate.missing)
-    if not gate.egress_supported:
-        notices.append("this kernel has no egress hook: announcements rely on the daemon's own clock")
-
-    served = tuple(dict.fromkeys([*interfaces, *(reference.interface for reference in references)]))
-    listened = () if is_observing else served
-    spoken = dict.fromkeys([*served, *(local.interface for local in identity.links)])
-    own_macs = dict.fromkeys(mac for name in spoken for mac in macs(links.present(), name))
-    watched = {
-        *managed,
-        *(canary for group in groups for canary in group.canaries),
-        *(reference.address for reference in references),
-    }
-    neighbours = Neighbours(listened, watched, tuple(own_macs))
-    stack.callback(neighbours.close)
-    return Ground(
-        identity,
-        groups,
-        references,
-        listened,
-        tuple(own_macs)[:LARGEST_MACS],
-        links,
-        addresses,
-        gate,
-        neighbours,
-        succession,
-        tuple(notices),
-    )
 
 
 class _Assembly:
@@ -193,7 +109,7 @@ class _Assembly:
         self._settings = observed_settings(settings) if configuration.is_observing else settings
         self._name = ground.identity.node
         self._version = _version()
-        self._started_ms = monotonic_ms()
+        started_ms = monotonic_ms()
 
         succession = ground.succession
         self._incarnation = succession.incarnation
@@ -246,7 +162,7 @@ class _Assembly:
         self._questions = Questions(
             self._control,
             self._chronicle.story,
-            self._status,
+            lambda: self._account.status(),
             self._name,
             self._incarnation,
             self._version,
@@ -290,7 +206,7 @@ class _Assembly:
         if starter is not None:
             news = News(self._node, self._transport.places)
             self._data = starter.child(news, lambda: self.loop, self._chronicle.tell, monotonic_ms)
-        self._life = Life(ServiceManager(), self._one_line, lambda: signals.is_stopping)
+        self._life = Life(ServiceManager(), lambda: self._account.one_line(), lambda: signals.is_stopping)
         stack.callback(self._life.close)
         self.loop = Loop(
             core,
@@ -307,7 +223,7 @@ class _Assembly:
             ),
             monotonic_ms,
             Gathering(self._node, configuration.timing),
-            self._tell_stall,
+            stall_teller(self._name, self._chronicle.tell),
             configuration.timing.lease_ms // STALL_SHARE,
             self._data.after_turn if self._data is not None else None,
         )
@@ -322,7 +238,25 @@ class _Assembly:
         self.loop.watch(ground.links.fileno(), self._receive_links)
         self.loop.watch(ground.neighbours.fileno(), self._receive_sightings)
         self._notices += succession.notices
-        self._tell_start(succession.damage)
+        self._account = Account(
+            configuration,
+            ground,
+            Own(self._version, self._incarnation, started_ms, tuple(self._notices)),
+            Parts(
+                self._node,
+                self.loop,
+                self._reader,
+                self._bus,
+                self._transport,
+                self._discovery,
+                self._control,
+                self._performer,
+                self._chronicle,
+                self._recorded,
+                self._data,
+            ),
+        )
+        tell_start(self._chronicle.tell, self._account, succession.damage)
         self._transport.attach(self.loop, monotonic_ms(), self._chronicle.hear)
 
     def _listened(self, birth: Birth, stack: ExitStack) -> Node | Recorder:
@@ -375,85 +309,10 @@ class _Assembly:
             self._chronicle.tell(Tell("warning", "restart-refused", answer.text, {}))
         self._questions.answer_move(answer)
 
-    def _tell_start(self, damage: str) -> None:
-        tell = self._chronicle.tell
-        text = f"zcluster {self._version} starts as {self._name} of {self._configuration.name}"
-        facts = {"incarnation": self._incarnation, "version": self._version}
-        tell(Tell("notice", "started", text, facts))
-        if damage:
-            tell(Tell("alarm", "memory-damaged", damage, {}))
-        for notice in self._notices:
-            tell(Tell("warning", "host", notice, {}))
-
     def _give_up(self) -> None:
         text = "the orderly stop took too long; the kernel ends what is left of the leases"
         self._chronicle.tell(Tell("warning", "stop-cut-short", text, {}))
         self._performer.is_over = True
-
-    def _tell_stall(self, overslept_ms: int, busy_ms: int) -> None:
-        """For the story: a node that stood still knows it best itself."""
-        if overslept_ms >= busy_ms:
-            text = f"{self._name} was not given a processor for {overslept_ms} ms"
-        else:
-            text = f"{self._name} was busy, or interrupted at work, for {busy_ms} ms"
-        facts = {"overslept_ms": overslept_ms, "busy_ms": busy_ms}
-        self._chronicle.tell(Tell("warning", "stalled", text, facts))
-
-    def _one_line(self) -> str:
-        situation = self._node.situation
-        holds = ", ".join(self._node.holder.holds()) or "nothing"
-        return f"{self._name}: {situation.state}, holds {holds}"
-
-    def _status(self) -> dict[str, object]:
-        now_ms = monotonic_ms()
-        broken = self._transport.problems()
-        around = Surroundings(
-            version=self._version,
-            incarnation=self._incarnation,
-            up_ms=now_ms - self._started_ms,
-            wall_ms=wall_ms(),
-            silence_ms=self._settings.timing.silence_ms,
-            is_observing=self._configuration.is_observing,
-            links=link_facts(self._configuration, self._ground.identity),
-            notices=tuple(self._notices),
-            warnings=(
-                *(f"link {name}: {problem}" for name, problem in broken.items()),
-                *self._discovery.problems(),
-            ),
-            counters=self._counters(),
-            data=self._data.facts() if self._data is not None else None,
-            clock_offsets=self._reader.clocks.offsets(),
-        )
-        return status_of(view(self._node, now_ms), around, self._chronicle.story)
-
-    def _counters(self) -> dict[str, int]:
-        figures = self.loop.figures
-        found = {
-            "turns": figures.turns,
-            "events": figures.events,
-            "ticks": figures.ticks,
-            "busy_us": figures.busy_us,
-            "worst_turn_us": figures.worst_turn_us,
-            "worst_tick_late_ms": figures.worst_tick_late_ms,
-            "worst_oversleep_ms": figures.worst_oversleep_ms,
-            "floods": figures.floods,
-            "cpu_ms": time.process_time_ns() // 1_000_000,
-            "control_clients_dropped": self._control.dropped_clients,
-            "neighbour_frames_malformed": self._ground.neighbours.malformed,
-        }
-        for prefix, counts in (
-            ("beats_", self._reader.counts),
-            ("bus_", self._bus.counts),
-            ("", self._transport.counts),
-            ("", self._discovery.counts),
-            ("", self._performer.counts),
-            ("", self._chronicle.counts),
-            ("recording_", self._recorded),
-            ("data_child_", self._data.counts if self._data is not None else {}),
-            ("data_", self._data.figures if self._data is not None else {}),
-        ):
-            found.update((prefix + word, count) for word, count in sorted(counts.items()))
-        return found
 
 
 def _version() -> str:
