@@ -62,6 +62,12 @@ def test_neither_the_death_of_the_data_process_nor_a_planned_restart_moves_anyth
             first = switch_of(lab, holder)
             assert (first["is_known"], first["problems"], first["restarts"]) == (True, [], 0)
             epoch = lab.ownership(GROUP).epoch
+            for status in lab.statuses().values():
+                rows = status["nodes"]
+                assert len({row["switchname"] for row in rows}) == len(rows)
+                assert {row["build"] for row in rows} == {rows[0]["build"]} != {""}
+                offsets = [row["clock_offset_ms"] for row in rows if not row["is_self"]]
+                assert all(abs(offset) < 100 for offset in offsets), "one clock for all of them"
 
             os.kill(first["pid"], signal.SIGKILL)
             lab.wait_for(lambda: switch_of(lab, holder)["restarts"] == 1, START_LIMIT_S, "it is begun anew")
