@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from tests.switch.as_the_switch_reads import read_packet
 from tests.switch.recorded import received, sent
 from tests.telephony.sofia_twin import destination
 from zcluster.errors import BadMessage, CommandRefused
+from zcluster.lab.switch_configuration import ProfilePlan, SwitchPlan, switch_files
 from zcluster.streams.actions import GroupAdopted, Replicated
 from zcluster.streams.tables import Entry
 from zcluster.streams.units import BUCKETS, MARK_BYTES, REGISTRATIONS, Key, StreamId, body_of
@@ -32,7 +35,12 @@ from zcluster.telephony.events import (
     Unanswered,
 )
 from zcluster.telephony.registration_audit import FORGET_AFTER_MS
-from zcluster.telephony.registration_contact import contact_through, is_direct, transport_of
+from zcluster.telephony.registration_contact import (
+    contact_through,
+    copied_contact,
+    is_direct,
+    transport_of,
+)
 from zcluster.telephony.registration_injection import put
 from zcluster.telephony.registration_listing import is_listing, read_profile, read_rows
 from zcluster.telephony.registration_placement import TURN_ROWS, WINDOW
@@ -295,6 +303,20 @@ def test_a_direct_contact_and_one_through_the_holder() -> None:
     assert destination(told["1001"]["Orig-contact"]) == ("sip:1001@lab.test", "sip:10.77.0.100:5060;lr")
     assert all(each["Orig-FreeSWITCH-Hostname"] != "fsB" for each in told.values())
     assert all(each["Orig-call-id"].startswith("zcluster:") for each in told.values())
+
+
+def test_the_dialplans_leave_out_our_copies_by_their_name() -> None:
+    """What we ship, what the laboratory's switch has, and what every copy bears."""
+    shipped = (Path(__file__).parents[2] / "conf/freeswitch/zcluster/dialplan.xml").read_text()
+    plan = SwitchPlan(
+        "a", Path("/lab"), Path("/fs"), (ProfilePlan("vip1", "10.77.0.100"),), "10.0.0.1:5060", "p"
+    )
+    (laboratory,) = switch_files(plan).values()
+    for text in (shipped, laboratory):
+        (excluded,) = re.findall(r'"sip_exclude_contact=([^"]+)"', text)
+        assert excluded in copied_contact(binding().contact)
+        assert excluded in contact_through(PLACE, "10.77.0.100:5060")
+        assert excluded not in binding().contact
 
 
 def test_a_copy_that_ends_in_our_switch_changes_nothing() -> None:
