@@ -68,7 +68,7 @@ def free_ports() -> int:
 class FakeSwitch:
     """What the data process needs of a switch to hold it for healthy. `asked`: every command that it was given."""
 
-    def __init__(self, core: str) -> None:
+    def __init__(self, core: str, port: int = 0) -> None:
         self.core = core
         self.answers = {
             "global_getvar core_uuid": core,
@@ -88,7 +88,7 @@ class FakeSwitch:
                 self.answers[f"sofia profile {profile} recover"] = "Recovered 0 call(s)"
         self.asked: list[str] = []
         self.is_echoing = True
-        self.server: EslServer | None = EslServer(LOOPBACK, 0, PASSWORD)
+        self.server: EslServer | None = EslServer(LOOPBACK, port, PASSWORD)
         self.port = self.server.port
 
     def turn(self) -> None:

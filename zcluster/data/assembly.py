@@ -253,6 +253,7 @@ class DataProcess:
             "worst_oversleep_ms": figures.worst_oversleep_ms,
             "cpu_ms": time.process_time_ns() // 1_000_000,
             "pulses_unsent": self.switch.unsent_pulses,
+            "longest_pulse_ms": self.switch.longest_pulse_ms,
             "limit_clients": self._limit_turns.clients,
         }
         for name, tables in self.replicator.tables.items():

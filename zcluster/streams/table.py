@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 from struct import Struct
+from typing import cast
 from zlib import crc32
 
 from zcluster.streams.units import BUCKETS, END, Changes, Cursor, GroupBytes, Key, Record, is_claim
@@ -54,11 +55,11 @@ class Table:
 
     def apply(self, changes: Changes) -> None:
         """Put and delete in order. Deleting what is not there changes nothing."""
-        buckets, total, count = self._buckets, self._total, self.count
-        fields = iter(changes)
-        for key, record in zip(fields, fields, strict=True):
-            assert key is not None
-            bucket = buckets[crc32(key) & _MASK]
+        buckets, total, count = self._buckets, 0, self.count
+        keys = cast(tuple[Key, ...], changes[::2])
+        # The inner loop of every copy. What can be done for all keys at once is.
+        for key, record, place in zip(keys, changes[1::2], map(crc32, keys), strict=True):
+            bucket = buckets[place & _MASK]
             old = bucket.get(key)
             if old is not None:
                 total -= _mark(old)[0]
@@ -69,9 +70,9 @@ class Table:
             elif old is not None:
                 count -= 1
                 del bucket[key]
-            if key < b"\x02":
-                self._note_claim(key, record)
-        self._total, self.count = total & _TOTAL_MASK, count
+        self._total, self.count = (self._total + total) & _TOTAL_MASK, count
+        if keys and min(keys) < b"\x02":
+            self._note_claims(changes)
 
     def read(self, begin: Cursor, limit_bytes: int) -> tuple[Cursor, tuple[bytes, ...]]:
         """The records from `begin` on, key and record in turn, about `limit_bytes`; and where they end."""
@@ -138,14 +139,16 @@ class Table:
             if begin <= (place, key) < end
         ]
 
-    def _note_claim(self, key: Key, record: Record | None) -> None:
-        if not is_claim(key):
-            return
-        self.claim_changes += 1
-        if record is None:
-            self.claims.pop(key[1:], None)
-        else:
-            self.claims[key[1:]] = _counter(record)[0] if len(record) == 16 else 0
+    def _note_claims(self, changes: Changes) -> None:
+        for key, record in zip(changes[::2], changes[1::2], strict=True):
+            assert key is not None
+            if not is_claim(key):
+                continue
+            self.claim_changes += 1
+            if record is None:
+                self.claims.pop(key[1:], None)
+            else:
+                self.claims[key[1:]] = _counter(record)[0] if len(record) == 16 else 0
 
 
 def _belong(keys: tuple[bytes, ...], begin: Cursor, end: Cursor) -> bool:
