@@ -149,6 +149,14 @@ def shell(node: str, command: tuple[str, ...]) -> None:
     show_default=True,
     help="Calls that stand when the fault comes (with sipp; they need a switch, and get the fake one).",
 )
+@click.option(
+    "--others",
+    type=click.IntRange(0, MOST_CALLS),
+    default=0,
+    show_default=True,
+    help="Calls beside them through the other groups, which nothing may disturb.",
+)
+@click.option("--again", is_flag=True, help="The same calls meet the fault a second time: two lines a trial.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a trial.")
 @_keep
 @click.pass_context
@@ -163,6 +171,8 @@ def trial(
     switch: str,
     prefix: Path | None,
     calls: int,
+    others: int,
+    again: bool,
     as_json: bool,
     keep: bool,
 ) -> None:
@@ -170,6 +180,7 @@ def trial(
 
     Exit status 1 if a trial could not be judged or an address was answered by two hosts at once.
     """
+    from zcluster.lab.telephones import CallsWanted
     from zcluster.lab.trial import trial_work
     from zcluster.lab.world import run_in_world
 
@@ -179,10 +190,15 @@ def trial(
         (switch,) = _unless_given(context, switch="fake" if prefix is None else "freeswitch")
         if switch == "none":
             raise click.UsageError("calls, and the faults of a switch, need one: --switch fake")
+    if (others or again) and not calls:
+        raise click.UsageError("--others and --again belong to --calls N")
+    if others and groups == 1:
+        raise click.UsageError("--others needs other groups: --groups 2 or more")
     plan = _plan(nodes, groups, preset, switch, prefix)
+    wanted = CallsWanted(calls, others, again)
     sys.exit(
         run_in_world(
-            lambda where: trial_work(plan, fault_name, trials, seed, as_json, where, calls), keep=keep
+            lambda where: trial_work(plan, fault_name, trials, seed, as_json, where, wanted), keep=keep
         )
     )
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from zcluster.adapters.control_socket import FILE_NAME, ask
+from zcluster.adapters.journal import Journal
 from zcluster.config.keyfile import write_key
 from zcluster.errors import ControlSocketError, LabError
 from zcluster.lab.client import ProbeRecord, probe_forever
@@ -42,6 +43,7 @@ _ASK_LIMIT_S = 0.5
 _WISH_LIMIT_S = 15.0
 _ANSWERING_MS = 100
 _LOG_TAIL_LINES = 15
+_JOURNAL_RECORDS = 2000
 
 
 class Laboratory:
@@ -143,11 +145,13 @@ class Laboratory:
         """The newest switch of a host."""
         return self._newest(node, SWITCH)
 
-    def telephones(self, calls: int) -> Telephones:
-        """Callers and a carrier in the client's host, for that many calls. Raises LabError without sipp."""
+    def telephones(self, wanted: Mapping[str, int], patience_ms: int) -> Telephones:
+        """Callers and a carrier in the client's host; `wanted`: how many calls go to each floating address."""
         client = self.plan.client
-        directory = self.directory / "telephones"
-        return Telephones(self.hosts[client.name], directory, client.address(Network.SERVICE), calls)
+        address = client.address(Network.SERVICE)
+        return Telephones(
+            self.hosts[client.name], self.directory / "telephones", address, wanted, patience_ms
+        )
 
     def log_of(self, node: str) -> Path:
         """Where the daemon of that node writes."""
@@ -168,6 +172,17 @@ class Laboratory:
     def ownership(self, group: str) -> Ownership:
         """Who holds a group now, as the daemons say."""
         return ownership_of(group, self.statuses())
+
+    def takeovers(self, group: str) -> dict[int, str]:
+        """By epoch, every holder of a group that a daemon has told of: from the journals on all disks."""
+        found: dict[int, str] = {}
+        for node in self.plan.nodes:
+            for record in Journal(self._storage(node.name).state).recent(_JOURNAL_RECORDS):
+                facts = record.facts
+                epoch = facts.get("epoch")
+                if record.code == "takeover" and facts.get("group") == group and isinstance(epoch, int):
+                    found[epoch] = str(facts.get("to_node"))
+        return found
 
     def move(self, group: str, by: str, to: str = "") -> None:
         """Ask the daemon of `by` for a switchover. Raises LabError when it is refused."""

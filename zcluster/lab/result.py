@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from zcluster.lab.plan import Plan
 from zcluster.lab.telephones import CallCount
@@ -40,7 +40,7 @@ class Result:
                 "outage_ms": self.outage_ms,
                 "answered_twice": self.answered_twice,
                 "epoch": self.epoch,
-                **(asdict(self.calls) if self.calls else {}),
+                **(self.calls.facts() if self.calls else {}),
             }
         )
 
@@ -60,7 +60,8 @@ def _words(calls: CallCount | None) -> str:
         if calls.last_reinvite_ms is None
         else f", the last invited again after {calls.last_reinvite_ms:.0f} ms"
     )
-    return f", {calls.recovered} of {calls.calls} calls recovered{last}"
+    others = f", {calls.others_disturbed} of {calls.others} other calls disturbed" if calls.others else ""
+    return f", {calls.recovered} of {calls.calls} calls recovered{last}{others}"
 
 
 def summary(fault: str, plan: Plan, results: Iterable[Result]) -> str:
@@ -71,8 +72,14 @@ def summary(fault: str, plan: Plan, results: Iterable[Result]) -> str:
     if outages:
         figures = f"outage median {statistics.median(outages):.0f} ms, worst {max(outages):.0f} ms, in {len(outages)}"
     twice = sum(result.answered_twice for result in done)
+    counts = [result.calls for result in done if result.calls is not None]
+    calls = ""
+    if counts:
+        calls = f", {sum(each.recovered for each in counts)} of {sum(each.calls for each in counts)} calls recovered"
+    if others := sum(each.others or 0 for each in counts):
+        calls += f", {sum(each.others_disturbed or 0 for each in counts)} of {others} others disturbed"
     nodes, groups = len(plan.nodes), len(plan.groups)
     return (
         f"{fault}, {plan.preset}, {nodes} nodes, {groups} groups: {len(done)} trials, {figures}, "
-        f"answered twice in {twice}"
+        f"answered twice in {twice}{calls}"
     )

@@ -32,51 +32,78 @@ _TO_TAG = re.compile(rb"\r\n(?:To|t)\s*:[^\r\n]*;\s*tag=", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class SipSeen:
-    """One message. `to_telephone`: from a floating address; `port` is the telephone's. `word`: method or status."""
+    """One message. `to_telephone`: from the floating `address`; `port` is the telephone's.
+
+    `word`: method or status; `method`: the request's that it is or answers.
+    """
 
     when_ns: int
     to_telephone: bool
+    address: str
     port: int
     word: str
     call_id: str
     cseq: int
     is_inside: bool
+    method: str = ""
+
+
+# One side of a call: the floating address that it goes through, and the telephone's port.
+Side = tuple[str, int]
 
 
 @dataclass(slots=True)
 class Watch:
-    """What has been seen of the calls since `since_ns`, by Call-ID.
+    """What has been seen of the calls, by Call-ID; of what the fault does, since `since_ns`.
 
     `established`: whose INVITE's answer was acknowledged. `reinvited`: when the first INVITE inside the dialog came.
     `steps_back`: Call-IDs whose re-INVITE had no higher CSeq than an earlier request of the same side.
+    `ended`: when the first BYE went by, and whether to the telephone; `parted`: whose BYE was answered well.
     """
 
     since_ns: int = 0
-    established: dict[str, int] = field(default_factory=dict)
-    reinvited: dict[str, tuple[int, int]] = field(default_factory=dict)
+    established: dict[str, Side] = field(default_factory=dict)
+    reinvited: dict[str, tuple[Side, int]] = field(default_factory=dict)
     steps_back: set[str] = field(default_factory=set)
+    ended: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    parted: dict[str, Side] = field(default_factory=dict)
     _counted: dict[str, int] = field(default_factory=dict)
+
+    def begin(self, since_ns: int) -> None:
+        """A fault comes now: what is invited again is counted from here."""
+        self.since_ns = since_ns
+        self.reinvited.clear()
+        self.steps_back.clear()
 
     def note(self, seen: SipSeen) -> None:
         """One more message, in the order of time."""
+        side = (seen.address, seen.port)
         if seen.word == "ACK":
-            self.established.setdefault(seen.call_id, seen.port)
+            self.established.setdefault(seen.call_id, side)
+        elif seen.word == "BYE":
+            self.ended.setdefault(seen.call_id, (seen.when_ns, seen.to_telephone))
+        elif seen.method == "BYE" and seen.word.startswith("2"):
+            self.parted.setdefault(seen.call_id, side)
         if not seen.to_telephone or not seen.word.isalpha() or seen.word == "ACK":
             return
         last = self._counted.get(seen.call_id, -1)
         if seen.word == "INVITE" and seen.is_inside and seen.when_ns >= self.since_ns:
             if seen.call_id not in self.reinvited and seen.cseq <= last:
                 self.steps_back.add(seen.call_id)
-            self.reinvited.setdefault(seen.call_id, (seen.port, seen.when_ns))
+            self.reinvited.setdefault(seen.call_id, (side, seen.when_ns))
         self._counted[seen.call_id] = max(last, seen.cseq)
 
-    def count_established(self, port: int) -> int:
-        """How many calls of the telephone on that port stand."""
-        return sum(each == port for each in self.established.values())
+    def standing(self, side: Side) -> list[str]:
+        """The Call-IDs that were established there."""
+        return [call for call, each in self.established.items() if each == side]
 
-    def reinvites(self, port: int) -> list[int]:
-        """When each call of the telephone on that port was first invited again."""
-        return [when_ns for each, when_ns in self.reinvited.values() if each == port]
+    def reinvites(self, side: Side) -> list[int]:
+        """When each call there was first invited again."""
+        return [when_ns for each, when_ns in self.reinvited.values() if each == side]
+
+    def count_parted(self, side: Side) -> int:
+        """How many calls there had their BYE answered."""
+        return sum(each == side for each in self.parted.values())
 
 
 class SipCapture:
@@ -134,11 +161,13 @@ def read_frame(frame: bytes, when_ns: int, addresses: set[bytes]) -> SipSeen | N
     return SipSeen(
         when_ns=when_ns,
         to_telephone=to_telephone,
+        address=str(ipaddress.IPv4Address(source if to_telephone else target)),
         port=port,
         word=word.decode("ascii", "replace"),
         call_id=call_id[1].decode("utf-8", "replace"),
         cseq=int(cseq[1]),
         is_inside=_TO_TAG.search(text) is not None,
+        method=cseq[2].decode("ascii").upper(),
     )
 
 

@@ -1,7 +1,8 @@
 """The telephones: `sipp` as callers and as the carrier, in the client's host.
 
 What must hold: calls are counted by what the telephones themselves say and by what went over the wire, never by what
-a switch says. A call is recovered when both its sides were invited again and its BYE was answered on both.
+a switch says. A call is recovered when both its sides were invited again and its BYE was answered on both. A call of
+a master that was not hit is undisturbed when neither side was invited again, nor hung up on, before its own end.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import csv
 import os
 import shutil
 import signal
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
+from math import inf
 from pathlib import Path
 
 from zcluster.errors import LabError
@@ -22,21 +25,52 @@ CALLER_PORT, CARRIER_PORT = 5071, 5080
 CARRIER_NUMBER = "9000"
 CALLS_IN_SECOND = 25
 SIP_PORT = 5060
-# How long a caller waits for a re-INVITE before it hangs up, beyond the time that placing all calls takes.
+# How long a caller waits for a re-INVITE before it hangs up, beyond the time that placing all calls takes; and
+# how much longer where the calls are to meet the fault again, when all is well once more.
 PATIENCE_MS = 8000
+AGAIN_MS = 45_000
 ENDING_S = 5.0
 _MARK = "15000"
 _NS_PER_MS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class CallsWanted:
+    """What is to stand when the fault comes. `calls`: through the group that is hit; `others`: through the others.
+
+    `is_again`: the same calls meet the fault a second time, at their new master.
+    """
+
+    calls: int = 0
+    others: int = 0
+    is_again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class CallCount:
-    """What became of the calls of a trial. Times in ms after the fault; None where nobody was invited again."""
+    """What became of the calls of a trial. Times in ms after the fault; None where nobody was invited again.
+
+    `others`: calls of masters that were not hit; None where none were wanted.
+    """
 
     calls: int
     recovered: int
     first_reinvite_ms: float | None
     last_reinvite_ms: float | None
+    others: int | None = None
+    others_disturbed: int | None = None
+
+    def facts(self) -> dict[str, object]:
+        """For the JSON line."""
+        named: dict[str, object] = {
+            "calls": self.calls,
+            "recovered": self.recovered,
+            "first_reinvite_ms": self.first_reinvite_ms,
+            "last_reinvite_ms": self.last_reinvite_ms,
+        }
+        if self.others is not None:
+            named |= {"others": self.others, "others_disturbed": self.others_disturbed}
+        return named
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,71 +81,83 @@ class Tally:
     failed: int
 
 
-class Telephones:
-    """The callers and the carrier of one trial."""
+@dataclass(frozen=True, slots=True)
+class Tallies:
+    """Of all: by the floating address that was called, and the carrier's."""
 
-    def __init__(self, host: Host, directory: Path, address: str, calls: int) -> None:
-        """`address`: the host's own; `directory`: where scenarios and statistics go. Raises LabError without sipp."""
-        found = shutil.which("sipp")
-        if found is None:
-            raise LabError("calls need `sipp`: apt-get install sip-tester")
-        self._sipp = found
-        self._host = host
-        self._directory = directory
-        self._address = address
-        self._calls = calls
-        self._programs: list[Program] = []
+    callers: Mapping[str, Tally]
+    carrier: Tally
+
+
+@dataclass(slots=True)
+class Telephones:
+    """The callers and the carrier of one trial. `wanted`: how many calls go to each floating address.
+
+    `host`, `address`: theirs. `directory`: where scenarios and statistics go.
+    """
+
+    host: Host
+    directory: Path
+    address: str
+    wanted: Mapping[str, int]
+    patience_ms: int = PATIENCE_MS
+    _programs: list[Program] = field(default_factory=list)
 
     @property
     def placing_s(self) -> float:
         """How long it takes until the last call has been placed."""
-        return self._calls / CALLS_IN_SECOND
+        return max(self.wanted.values()) / CALLS_IN_SECOND
 
     @property
     def longest_s(self) -> float:
         """How long a call may last that is invited again once, from the placing of the first."""
-        return 2 * (self.placing_s + PATIENCE_MS / 1000) + ENDING_S
+        return 2 * (self.placing_s + self.patience_ms / 1000) + ENDING_S
 
-    def begin(self, target: str) -> None:
-        """Starts the carrier, then the callers, who call `target`, a floating address."""
-        self._directory.mkdir(exist_ok=True)
-        self._start("carrier", "callee.xml", CARRIER_PORT)
-        self._start(
-            "callers",
-            "caller.xml",
-            CALLER_PORT,
-            f"{target}:{SIP_PORT}",
-            "-s",
-            CARRIER_NUMBER,
-            "-r",
-            str(CALLS_IN_SECOND),
-        )
+    def begin(self) -> None:
+        """Starts the carrier, then the callers. Raises LabError without sipp."""
+        self.directory.mkdir(exist_ok=True)
+        self._start("carrier", "callee.xml", CARRIER_PORT, sum(self.wanted.values()))
+        for target, calls in self.wanted.items():
+            dialled = (f"{target}:{SIP_PORT}", "-s", CARRIER_NUMBER, "-r", str(CALLS_IN_SECOND))
+            self._start(f"callers-{target}", "caller.xml", self.port(target), calls, *dialled)
+
+    def port(self, target: str) -> int:
+        """Whence that floating address is called."""
+        return CALLER_PORT + list(self.wanted).index(target)
 
     def has_ended(self) -> bool:
         """Whether all calls are over, or all telephones gone."""
         return not any(program.is_running() for program in self._programs)
 
-    def end(self) -> tuple[Tally, Tally]:
-        """Ends what still rings, and what the callers and the carrier counted."""
+    def silence(self) -> None:
+        """Ends what still rings."""
         for program in self._programs:
             if program.is_running():
                 program.signal(signal.SIGKILL)
             program.wait(ENDING_S)
-        return self._tally("callers"), self._tally("carrier")
 
-    def _start(self, name: str, scenario: str, port: int, *words: str) -> None:
-        patience_ms = PATIENCE_MS + round(1000 * self.placing_s)
+    def end(self) -> Tallies:
+        """Ends what still rings; what the callers and the carrier counted. Raises LabError where they did not."""
+        self.silence()
+        callers = {target: self._tally(f"callers-{target}") for target in self.wanted}
+        return Tallies(callers, self._tally("carrier"))
+
+    def _start(self, name: str, scenario: str, port: int, calls: int, *words: str) -> None:
+        sipp = shutil.which("sipp")
+        if sipp is None:
+            raise LabError("calls need `sipp`: apt-get install sip-tester")
+        patience_ms = self.patience_ms + round(1000 * self.placing_s)
         text = (files("zcluster.lab") / "scenarios" / scenario).read_text()
-        file = self._directory / scenario
+        file = self.directory / scenario
         file.write_text(text.replace(_MARK, str(patience_ms)))
         command = [
-            *(self._sipp, "-sf", str(file), *words),
-            *("-i", self._address, "-p", str(port), "-m", str(self._calls), "-l", str(self._calls)),
+            *(sipp, "-sf", str(file), *words),
+            *("-i", self.address, "-p", str(port), "-m", str(calls), "-l", str(calls)),
             *("-nostdin", "-trace_stat", "-fd", "1", "-stf", str(self._statistics(name))),
         ]
         self._statistics(name).unlink(missing_ok=True)
         environment = {**os.environ, "TERM": "dumb"}
-        self._programs.append(self._host.start(name, command, self._directory / f"{name}.log", environment))
+        self._programs.append(self.host.start(name, command, self.directory / f"{name}.log", environment))
 
     def _tally(self, name: str) -> Tally:
         try:
@@ -120,7 +166,7 @@ class Telephones:
             raise LabError(f"the {name} left no statistics: {problem}") from problem
 
     def _statistics(self, name: str) -> Path:
-        return self._directory / f"{name}.csv"
+        return self.directory / f"{name}.csv"
 
 
 def read_tally(text: str) -> Tally:
@@ -132,13 +178,35 @@ def read_tally(text: str) -> Tally:
         raise LabError(f"sipp's statistics cannot be read: {problem}") from problem
 
 
-def count_calls(calls: int, watch: Watch, callers: Tally, carrier: Tally) -> CallCount:
-    """What became of them."""
-    reinvites = (watch.reinvites(CALLER_PORT), watch.reinvites(CARRIER_PORT))
+def count_calls(calls: int, watch: Watch, target: str, caller_port: int, callers: Tally | None) -> CallCount:
+    """What became of the calls through `target`. `callers` None: they have not hung up yet."""
+    sides = ((target, caller_port), (target, CARRIER_PORT))
+    reinvites = [watch.reinvites(side) for side in sides]
     times = [when_ns - watch.since_ns for side in reinvites for when_ns in side]
+    ended = [] if callers is None else [callers.succeeded, watch.count_parted(sides[1])]
     return CallCount(
         calls=calls,
-        recovered=min(callers.succeeded, carrier.succeeded, *map(len, reinvites)),
+        recovered=min(*map(len, reinvites), *ended),
         first_reinvite_ms=round(min(times) / _NS_PER_MS, 1) if times else None,
         last_reinvite_ms=round(max(times) / _NS_PER_MS, 1) if times else None,
     )
+
+
+def count_disturbed(watch: Watch, calls: int, target: str, caller_port: int, callers: Tally | None) -> int:
+    """How many of the calls through `target`, which was not hit, noticed something."""
+    caller_side, carrier_side = (target, caller_port), (target, CARRIER_PORT)
+    at_callers, at_carrier = watch.standing(caller_side), watch.standing(carrier_side)
+    hung_up = [watch.ended[call] for call in at_callers if call in watch.ended]
+    end_ns = min((when_ns for when_ns, is_to_caller in hung_up if not is_to_caller), default=inf)
+    failed = 0 if callers is None else calls - callers.succeeded
+    return max(
+        failed,
+        sum(call in watch.reinvited or watch.ended.get(call, (0, False))[1] for call in at_callers),
+        sum(call in watch.reinvited or watch.ended.get(call, (inf, True))[0] < end_ns for call in at_carrier),
+    )
+
+
+def spread(calls: int, targets: Sequence[str]) -> dict[str, int]:
+    """Calls over targets, as evenly as can be; none for a target that gets no call."""
+    shares = {target: calls // len(targets) + (n < calls % len(targets)) for n, target in enumerate(targets)}
+    return {target: share for target, share in shares.items() if share}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -22,7 +23,8 @@ from zcluster.lab.faults import Fault, PowerAll
 from zcluster.lab.laboratory import FOUNDING_LIMIT_S, Laboratory
 from zcluster.lab.plan import GroupPlan, Plan
 from zcluster.lab.result import Result, summary
-from zcluster.lab.trial_calls import TrialCalls, begin_calls
+from zcluster.lab.telephones import CallCount, CallsWanted
+from zcluster.lab.trial_calls import SETTLE_S, TrialCalls, begin_calls
 from zcluster.lab.verdict import judge
 
 MOVE_LIMIT_S = 10.0
@@ -32,6 +34,7 @@ _SETTLE_S = 0.15  # the newest probes are only judged when an answer can no long
 _PACE_MARGIN_S = 1.0
 _LATE_GAP_MS = 1000.0  # a gap that begins this long after the fault has another cause: worth a look
 _NS_PER_MS = 1_000_000
+NO_CALLS = CallsWanted()
 
 
 @dataclass(slots=True)
@@ -46,7 +49,10 @@ class Trial:
     # Per group, the ownerships that the daemons told of, in the order they were told.
     told: dict[str, list[Ownership]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    wanted: CallsWanted = NO_CALLS
     calls: TrialCalls | None = None
+    # Whether the calls are over with this trial.
+    ends_calls: bool = True
     notes: list[str] = field(default_factory=list)
 
     def listen_to_daemons(self) -> None:
@@ -58,8 +64,12 @@ class Trial:
             self.told.setdefault(name, [self.before[name]]).append(ownership)
 
     def holders(self, group: str) -> list[str]:
-        """The holders of a group in the order of their epochs."""
+        """The holders of a group in the order of their epochs, none left out: a group may move and come back
+        between two looks at the daemons.
+        """
         by_epoch = {item.epoch: item.holder for item in self.told.get(group, []) if item.holder}
+        first = self.before[group].epoch
+        by_epoch |= {epoch: who for epoch, who in self.lab.takeovers(group).items() if epoch > first}
         return [by_epoch[epoch] for epoch in sorted(by_epoch)]
 
 
@@ -69,36 +79,45 @@ class Pace:
     def __init__(self) -> None:
         self._moves_s: dict[str, deque[float]] = {}
 
-    def seconds_before(self, group: str, now_s: float) -> float:
-        """How long to wait before the group may be moved again; it is counted as moved then."""
-        moves = self._moves_s.setdefault(group, deque(maxlen=HEALTH_MOVES_LIMIT))
-        wait_s = 0.0
-        if len(moves) == HEALTH_MOVES_LIMIT:
-            wait_s = max(moves[0] + HEALTH_MOVES_WINDOW_MS / 1000 + _PACE_MARGIN_S - now_s, 0.0)
-        moves.append(now_s + wait_s)
-        return wait_s
+    def seconds_before(self, group: str, now_s: float, moves: int = 1) -> float:
+        """How long to wait before the group may be moved so many times in a row."""
+        assert 1 <= moves <= HEALTH_MOVES_LIMIT, "more than a holder ever moves"
+        earlier = self._moves(group)
+        if len(earlier) + moves <= HEALTH_MOVES_LIMIT:
+            return 0.0
+        oldest_s = earlier[len(earlier) + moves - HEALTH_MOVES_LIMIT - 1]
+        return max(oldest_s + HEALTH_MOVES_WINDOW_MS / 1000 + _PACE_MARGIN_S - now_s, 0.0)
+
+    def count(self, group: str, now_s: float) -> None:
+        """It is moved now."""
+        self._moves(group).append(now_s)
+
+    def _moves(self, group: str) -> deque[float]:
+        return self._moves_s.setdefault(group, deque(maxlen=HEALTH_MOVES_LIMIT))
 
 
-def run_trials(lab: Laboratory, fault_name: str, count: int, seed: int, as_json: bool, calls: int = 0) -> int:
+def run_trials(
+    lab: Laboratory, fault_name: str, count: int, seed: int, as_json: bool, wanted: CallsWanted = NO_CALLS
+) -> int:
     """Run `count` trials in a laboratory that has just been built; print a line each and a summary.
 
-    Returns the exit status: 1 if a trial could not be judged, or an address was answered twice.
+    Where the calls are to meet the fault again, a trial has two lines. Returns the exit status: 1 if a trial could
+    not be judged, or an address was answered twice.
     """
     lab.wait_until_well(FOUNDING_LIMIT_S)
     results: list[Result] = []
     is_good = True
     pace = Pace()
     for number in range(count):
-        group = lab.plan.groups[number % len(lab.plan.groups)]
-        if FAULTS[fault_name].is_health_move:
-            lab.wait(pace.seconds_before(group.name, time.monotonic()))
-        result, trial = run_trial(lab, fault_name, group, Random(f"{seed}:{number}"), calls)
-        results.append(result)
-        print(result.line() if as_json else result.words(), flush=True)
-        for text in [*trial.problems, *trial.notes]:
-            print(f"trial {number + 1}: {text}", file=sys.stderr, flush=True)
-        is_good = is_good and not trial.problems and not result.answered_twice
-        if trial.problems and number + 1 < count:
+        is_judged = True
+        for result, trial in _faults_of(lab, fault_name, number, seed, wanted, pace):
+            results.append(result)
+            print(result.line() if as_json else result.words(), flush=True)
+            for text in [*trial.problems, *trial.notes]:
+                print(f"trial {number + 1}: {text}", file=sys.stderr, flush=True)
+            is_judged = is_judged and not trial.problems
+            is_good = is_good and not trial.problems and not result.answered_twice
+        if not is_judged and number + 1 < count:
             try:  # a trial may only begin where all is well
                 lab.wait_until_well()
             except LabError as error:
@@ -110,19 +129,54 @@ def run_trials(lab: Laboratory, fault_name: str, count: int, seed: int, as_json:
     return 0 if is_good else 1
 
 
+def _faults_of(
+    lab: Laboratory, fault_name: str, number: int, seed: int, wanted: CallsWanted, pace: Pace
+) -> Iterator[tuple[Result, Trial]]:
+    """One trial: a fault, and where it is wanted the same fault once more for the same calls."""
+    group = lab.plan.groups[number % len(lab.plan.groups)]
+    times = 2 if wanted.is_again else 1
+    calls: TrialCalls | None = None
+    for time_of in range(times):
+        if FAULTS[fault_name].is_health_move:
+            if time_of == 0:
+                lab.wait(pace.seconds_before(group.name, time.monotonic(), times))
+            pace.count(group.name, time.monotonic())
+        chance = Random(f"{seed}:{number}:{time_of}" if time_of else f"{seed}:{number}")
+        is_last = time_of + 1 == times
+        result, trial = run_trial(lab, fault_name, group, chance, wanted, calls, ends_calls=is_last)
+        yield result, trial
+        calls = trial.calls
+        if trial.problems:
+            if calls is not None and not is_last:
+                calls.finish(trial.problems, trial.notes)
+            return
+
+
 def run_trial(
-    lab: Laboratory, fault_name: str, group: GroupPlan, chance: Random, calls: int = 0
+    lab: Laboratory,
+    fault_name: str,
+    group: GroupPlan,
+    chance: Random,
+    wanted: CallsWanted = NO_CALLS,
+    calls: TrialCalls | None = None,
+    *,
+    ends_calls: bool = True,
 ) -> tuple[Result, Trial]:
-    """One trial where all is well: place calls, break, wait, mend, wait until all is well again, judge."""
+    """One trial where all is well: place calls, break, wait, mend, wait until all is well again, judge.
+
+    `calls`: those that stand already. Without `ends_calls` they stand afterwards, and are counted by their
+    re-INVITEs alone.
+    """
     before = holders_by_group(lab.statuses(), [each.name for each in lab.plan.groups])
     fault = FAULTS[fault_name](lab, group.name, before[group.name].holder, chance)
-    trial = Trial(lab, fault, group, before)
-    if calls:
-        trial.calls = begin_calls(lab, group, calls)
+    trial = Trial(lab, fault, group, before, wanted=wanted, calls=calls, ends_calls=ends_calls)
+    is_ready = not wanted.calls or _have_calls(trial)
     lab.observer.start_over()
     trial.since_ns = time.time_ns()
+    if not is_ready:
+        return _result(trial, None), trial
     if trial.calls is not None:
-        trial.calls.watch.since_ns = trial.since_ns
+        trial.calls.watch.begin(trial.since_ns)
     outage_ms: float | None = None
     try:
         if isinstance(fault, PowerAll):
@@ -142,6 +196,19 @@ def run_trial(
     if not isinstance(fault, PowerAll):
         outage_ms = _outage_ms(trial)
     return _result(trial, outage_ms), trial
+
+
+def _have_calls(trial: Trial) -> bool:
+    """Whether the calls stand. That they could not be placed is this trial's problem, not the run's."""
+    try:
+        if trial.calls is None:
+            trial.calls = begin_calls(trial.lab, trial.group, trial.wanted)
+        else:
+            trial.lab.wait(SETTLE_S)
+    except LabError as error:
+        trial.problems.append(str(error))
+        return False
+    return True
 
 
 def _break_and_mend(trial: Trial) -> None:
@@ -225,8 +292,16 @@ def _result(trial: Trial, outage_ms: float | None) -> Result:
         outage_ms=outage_ms,
         answered_twice=bool(overlaps),
         epoch=after.epoch,
-        calls=trial.calls.finish(trial.problems, trial.notes) if trial.calls is not None else None,
+        calls=_call_count(trial),
     )
+
+
+def _call_count(trial: Trial) -> CallCount | None:
+    if trial.calls is None:
+        return CallCount(trial.wanted.calls, 0, None, None) if trial.wanted.calls else None
+    if trial.ends_calls:
+        return trial.calls.finish(trial.problems, trial.notes)
+    return trial.calls.count(trial.problems)
 
 
 def _collateral(trial: Trial) -> list[str]:
@@ -244,13 +319,19 @@ def _collateral(trial: Trial) -> list[str]:
 
 
 def trial_work(
-    plan: Plan, fault_name: str, count: int, seed: int, as_json: bool, directory: Path, calls: int = 0
+    plan: Plan,
+    fault_name: str,
+    count: int,
+    seed: int,
+    as_json: bool,
+    directory: Path,
+    wanted: CallsWanted = NO_CALLS,
 ) -> int:
     """The work of the world's first process: build, run the trials, let go."""
     lab = Laboratory(directory, plan)
     try:
         lab.build()
-        return run_trials(lab, fault_name, count, seed, as_json, calls)
+        return run_trials(lab, fault_name, count, seed, as_json, wanted)
     except LabError:
         print(lab.log_tails(), file=sys.stderr)
         raise

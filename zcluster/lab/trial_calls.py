@@ -6,32 +6,44 @@ stood, a frame that was not seen, or a CSeq that went back makes the trial one t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zcluster.errors import LabError
 from zcluster.lab.laboratory import Laboratory
 from zcluster.lab.plan import GroupPlan
 from zcluster.lab.sip_capture import SipCapture, Watch
-from zcluster.lab.telephones import CALLER_PORT, CARRIER_PORT, CallCount, Telephones, count_calls
+from zcluster.lab.telephones import (
+    AGAIN_MS,
+    CARRIER_PORT,
+    PATIENCE_MS,
+    CallCount,
+    CallsWanted,
+    Tallies,
+    Telephones,
+    count_calls,
+    count_disturbed,
+    spread,
+)
 
 _STANDING_LIMIT_S = 10.0
 # A call's record is written up to 211 ms late, as measured on the real switch, and has to reach the others; and a
 # master that has just taken over looks after what it brings back for its first two seconds.
-_SETTLE_S = 3.0
+SETTLE_S = 3.0
 
 
 @dataclass(slots=True)
 class TrialCalls:
-    """Calls that stand. `watch`: what is seen of them on the wire."""
+    """Calls that stand. `target`: the floating address of the group that is hit."""
 
     lab: Laboratory
     telephones: Telephones
-    count: int
+    target: str
+    wanted: CallsWanted
     sip: SipCapture
 
     @property
     def watch(self) -> Watch:
-        """What has been seen since the trial began."""
+        """What has been seen on the wire."""
         return self.sip.watch
 
     def finish(self, problems: list[str], notes: list[str]) -> CallCount | None:
@@ -39,39 +51,72 @@ class TrialCalls:
         if not self.lab.comes_true(self.telephones.has_ended, self.telephones.longest_s):
             notes.append("some calls were never hung up")
         try:
-            callers, carrier = self.telephones.end()
+            tallies = self.telephones.end()
         except LabError as error:
             problems.append(str(error))
             return None
+        result = self.count(problems, tallies)
+        if result.recovered < self.wanted.calls:
+            ports = (self.telephones.port(self.target), CARRIER_PORT)
+            sides = [len(self.watch.reinvites((self.target, port))) for port in ports]
+            parted = self.watch.count_parted((self.target, CARRIER_PORT))
+            notes.append(
+                f"invited again: {sides[0]} callers, {sides[1]} callees; "
+                f"ended well: {tallies.callers[self.target].succeeded} callers, {parted} callees"
+            )
+        return result
+
+    def count(self, problems: list[str], tallies: Tallies | None = None) -> CallCount:
+        """What has become of them by now; without `tallies`, before anybody has hung up."""
+        self.sip.collect()
         if dropped := self.sip.dropped():
             problems.append(f"{dropped} frames of the telephones found no room: the calls cannot be judged")
         if self.watch.steps_back:
             problems.append(
                 f"{len(self.watch.steps_back)} calls were invited again with a CSeq that was no higher"
             )
-        result = count_calls(self.count, self.watch, callers, carrier)
-        if result.recovered < self.count:
-            sides = [len(self.watch.reinvites(port)) for port in (CALLER_PORT, CARRIER_PORT)]
-            notes.append(
-                f"invited again: {sides[0]} callers, {sides[1]} callees; "
-                f"ended well: {callers.succeeded} callers, {carrier.succeeded} callees"
-            )
-        return result
+        callers = {} if tallies is None else tallies.callers
+        port = self.telephones.port(self.target)
+        result = count_calls(self.wanted.calls, self.watch, self.target, port, callers.get(self.target))
+        if not self.wanted.others:
+            return result
+        disturbed = sum(
+            count_disturbed(self.watch, calls, target, self.telephones.port(target), callers.get(target))
+            for target, calls in self.telephones.wanted.items()
+            if target != self.target
+        )
+        return replace(result, others=self.wanted.others, others_disturbed=disturbed)
 
 
-def begin_calls(lab: Laboratory, group: GroupPlan, count: int) -> TrialCalls:
-    """Places `count` calls to the group's address and waits until they stand. Raises LabError when they do not."""
+def begin_calls(lab: Laboratory, group: GroupPlan, wanted: CallsWanted) -> TrialCalls:
+    """Places the calls and waits until they stand. Raises LabError when they do not; then all are over."""
     assert lab.sip is not None, "calls without a switch"
     lab.sip.collect()
     lab.sip.watch = Watch()
-    telephones = lab.telephones(count)
-    telephones.begin(group.address_v4)
-    calls = TrialCalls(lab, telephones, count, lab.sip)
+    others = [each.address_v4 for each in lab.plan.groups if each.name != group.name]
+    if wanted.others and not others:
+        raise LabError("there is no other group that calls could go through")
+    targets = {group.address_v4: wanted.calls} | (spread(wanted.others, others) if wanted.others else {})
+    telephones = lab.telephones(targets, PATIENCE_MS + (AGAIN_MS if wanted.is_again else 0))
+    telephones.begin()
+    calls = TrialCalls(lab, telephones, group.address_v4, wanted, lab.sip)
     limit_s = telephones.placing_s + _STANDING_LIMIT_S
-    lab.wait_for(lambda: _stand(calls) == count, limit_s, f"{count} calls through {group.address_v4} stand")
-    lab.wait(_SETTLE_S)
+    if not lab.comes_true(lambda: not _missing(calls), limit_s):
+        missing = _missing(calls)
+        # Those that stand hang up by themselves: nothing is left in a switch.
+        lab.comes_true(telephones.has_ended, telephones.longest_s)
+        telephones.silence()
+        raise LabError(f"calls that did not stand within {limit_s:g} s: {missing}")
+    lab.wait(SETTLE_S)
     return calls
 
 
-def _stand(calls: TrialCalls) -> int:
-    return min(calls.watch.count_established(port) for port in (CALLER_PORT, CARRIER_PORT))
+def _missing(calls: TrialCalls) -> str:
+    """By floating address, how many calls do not stand yet; "" when all do."""
+    telephones, watch = calls.telephones, calls.watch
+    words = []
+    for target, count in telephones.wanted.items():
+        sides = ((target, telephones.port(target)), (target, CARRIER_PORT))
+        if (lacking := count - min(len(watch.standing(side)) for side in sides)) > 0:
+            words.append(f"{lacking} of {count} through {target}")
+    return ", ".join(words)
