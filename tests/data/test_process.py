@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import sqlite3
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from tests.data.fakes import FakeSwitch, Host, free_ports, introduce, until
 from zcluster.adapters.control_socket import ask
 from zcluster.streams.units import CALLS, LIMITS, REGISTRATIONS
+from zcluster.telephony.settings import TelephonySettings
 from zcluster.wire.local_link import LARGEST_PACKET_BYTES, Health, PacketReader, Stop, SwitchIdentity
 
 CAPTURES = Path(__file__).parent.parent / "switch" / "captures"
@@ -58,11 +60,10 @@ def test_a_healthy_switch_is_told_and_a_killed_one_within_two_turns(hosts: list[
     assert first.faults == {"switch": "not connected yet"}
     well([first])
     first.switch.kill()
-    began = time.monotonic()
+    for _ in range(2):
+        first.turn()
+    # What the loop said leaves at once; a turn of the fake host reads it.
     first.turn()
-    first.turn()
-    until([first], lambda: "switch" in first.faults)
-    assert time.monotonic() - began < 0.05
     assert "event socket closed" in first.faults["switch"]
 
 
@@ -76,10 +77,10 @@ def test_a_stuck_event_thread_is_told(hosts: list[Host]) -> None:
     first = hosts[0]
     well([first])
     first.switch.is_echoing = False
-    began = time.monotonic()
     until([first], lambda: bool(first.faults))
-    assert 0.35 < time.monotonic() - began < 1.0
-    assert "stuck" in first.faults["switch"]
+    silence = re.search(r"is stuck: no pulse came back for (\d+) ms", first.faults["switch"])
+    assert silence is not None
+    assert int(silence[1]) >= TelephonySettings("n1", ()).pulse_limit_ms
 
 
 def test_a_record_appears_on_the_others_and_a_newcomer_gets_what_exists(hosts: list[Host]) -> None:

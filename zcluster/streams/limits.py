@@ -24,7 +24,7 @@ class StreamLimits:
     # One answer to a request for a gap; a chunk of a snapshot, and how many of them one request asks for.
     repair_bytes: int = 1024 * 1024
     chunk_bytes: int = 256 * 1024
-    chunks_asked: int = 4
+    chunks_asked: int = 8
     # How many records are adopted or retracted at once, some 5 ms of work: then everything else has its turn.
     turn_records: int = 2048
     # What arrived too early, or waits for the end of a snapshot. The rest is asked for again.
