@@ -95,7 +95,7 @@ class Ledger:
 
     def _register(self, key: Key, place: Place, binding: Binding, presence_hosts: str) -> list[Action]:
         self._audit.see(place.profile, place.aor, binding.call_id)
-        self._placement.see(place, binding.call_id)
+        self._placement.presence.see(place, binding.call_id)
         old = self._record(key)
         if place.profile in self._placement.single:
             old = NOTHING
@@ -137,7 +137,7 @@ class Ledger:
         old = self._record(key)
         known = next((each for each in old.bindings if each.call_id == row.call_id), None)
         if known is not None and known.expires_ms <= binding.expires_ms + SLACK_MS:
-            self._placement.see(place, row.call_id)
+            self._placement.presence.see(place, row.call_id, is_listed=True)
         if place.group in self.cleared:
             if known is None:
                 self._wonder(place, row.call_id, now)

@@ -22,6 +22,7 @@ from zcluster.streams.units import REGISTRATIONS, Key, body_of, group_of
 from zcluster.switch.commands import Command
 from zcluster.telephony.events import Moment
 from zcluster.telephony.registration_injection import COPY, copy_call_id, put, remove
+from zcluster.telephony.registration_presence import Presence
 from zcluster.telephony.registration_record import (
     Binding,
     Place,
@@ -41,7 +42,6 @@ WINDOW = 512
 LARGEST_PENDING = 1_000_000
 LARGEST_WIDE = 100_000
 LARGEST_LATE = 4096
-LARGEST_PRESENT = 500_000
 NOTHING = Registration(())
 # In the place of a profile's name: the record's own profile.
 OWN = ""
@@ -72,9 +72,7 @@ class Placement:
         self._vacated: list[Place] = []
         self._leftovers: deque[tuple[Place, str, bool]] = deque()
         self._walks = Walks(copies)
-        # Rows that phones made, by address of record and Call-ID, in profiles that will be or are being filled.
-        self._present: dict[str, set[tuple[str, str]]] = {}
-        self._restored: set[str] = set()
+        self.presence = Presence()
         # Whether the switch took all that it was told before the conversation ended.
         self.was_settled = True
         # Records with more than one copy: how many rows of ours the switch has of them.
@@ -94,8 +92,7 @@ class Placement:
         # What was to be taken out of profiles that we lost is found by listing them, whoever holds them then.
         self._walks.forget(OWN)
         self._walks.begin(group.name for group in self._settings.groups)
-        self._restored = set(self._profiles(restored & self.held))
-        self._present = {profile: set() for profile in sorted(self._restored)}
+        self.presence.begin_anew(self._profiles(restored & self.held))
 
     def close(self) -> None:
         """Nothing can be ordered. The walk after the next opening finds everything."""
@@ -109,9 +106,7 @@ class Placement:
     def win(self, group: GroupName) -> None:
         """The group is ours; its records may be another's still."""
         self.held.add(group)
-        for profile in self._profiles({group}):
-            self._restored.discard(profile)
-            self._present[profile] = set()
+        self.presence.begin(self._profiles({group}))
         self._choose()
 
     def adopt(self, group: GroupName, is_whole: bool) -> None:
@@ -123,34 +118,18 @@ class Placement:
         whole = self._profiles({group}) if is_whole else []
         self._walks.begin([group], clear={self.target} - {OWN}, whole=whole)
         if not is_whole:
-            for profile in self._profiles({group}):
-                self._present.pop(profile, None)
-
-    def see(self, place: Place, call_id: str) -> None:
-        """The phone has made this row here."""
-        present = self._present.get(place.profile)
-        if present is not None and len(present) < LARGEST_PRESENT:
-            present.add((place.aor, call_id))
+            self.presence.end(self._profiles({group}))
 
     def restore(self, profile: str) -> None:
         """The profile has no more rows than were seen: what is missing is put there, if anything may be."""
-        if profile in self._restored:
-            self._restored.discard(profile)
+        if self.presence.take_awaited(profile):
             self._walks.begin([self._settings.group_of_profile(profile)], whole=[profile])
-
-    def keep(self, profile: str) -> None:
-        """The profile has what it had: nothing is to be restored."""
-        if profile in self._restored:
-            self._restored.discard(profile)
-            self._present.pop(profile, None)
 
     def lose(self, group: GroupName) -> None:
         """The group's profile is on standby from now on: no row may stay that calls would go to."""
         self.held.discard(group)
         self._adopted.discard(group)
-        for profile in self._profiles({group}):
-            self._restored.discard(profile)
-            self._present.pop(profile, None)
+        self.presence.end(self._profiles({group}))
         self._walks.begin([group], clear={OWN})
         self._choose()
 
@@ -214,7 +193,7 @@ class Placement:
     def is_complete(self, profile: str) -> bool:
         """Whether the switch has in this profile all that registered here: nothing is still to be put there."""
         group = self._settings.group_of_profile(profile)
-        return group in self._adopted and profile not in self._present
+        return group in self._adopted and not self.presence.is_open(profile)
 
     @property
     def is_walking(self) -> bool:
@@ -267,8 +246,7 @@ class Placement:
                 yield self._remove(place.profile, place, call_id)
         for key in self._walks.step():
             yield self._place(key, now, True)
-        for profile in sorted(self._walks.take_filled()):
-            self._present.pop(profile, None)
+        self.presence.end(self._walks.take_filled())
 
     def _choose(self) -> None:
         """The target stays while it is ours; the next one is the first profile of the first group that has one."""
@@ -340,10 +318,9 @@ class Placement:
         if place.profile not in self.multiple:
             # There the newest takes the place of all others; and no older one may take its place.
             bindings = bindings[-1:]
-        present = self._present.get(place.profile, set())
         orders: list[Command] = []
         for binding in bindings:
-            is_missing = is_whole and (place.aor, binding.call_id) not in present
+            is_missing = is_whole and not self.presence.has(place, binding.call_id)
             if is_missing or binding.node != self._settings.node:
                 orders += self._put(
                     place.profile, place, binding, registration.presence_hosts, self._origin, now

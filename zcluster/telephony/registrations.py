@@ -244,7 +244,7 @@ class Registrations:
             if self._settings.group_of_profile(profile) in self._ledger.cleared:
                 self._placement.restore(profile)
             else:
-                self._placement.keep(profile)
+                self._placement.presence.keep(profile)
             if self._lacking is None:
                 return []
             self._unlisted_until_ms = now.mono_ms + UNLISTED_MS
