@@ -178,3 +178,15 @@ def test_a_copy_of_another_groups_phone_is_not_rung_by_way_of_the_holder() -> No
     world.settle()
     for node in world.nodes.values():
         assert world.reached(node, "alice") == ["10.9.0.1", "10.9.0.4"]
+
+
+@pytest.mark.parametrize("is_multiple", [True, False])
+def test_who_unregisters_right_after_a_takeover_leaves_no_copy(is_multiple: bool) -> None:
+    """The copy at the adopter is taken out with its record, which is gone before the walk comes to it."""
+    world = World(2, 3, is_multiple)
+    phone = Phone("bob", "g1", 4, False)
+    world.register(phone, True)
+    world.restart(world.nodes["n1"])
+    world.unregister(phone)
+    world.settle()
+    assert world.reached(world.nodes["n0"], "bob") == []

@@ -120,6 +120,7 @@ class Ledger:
         if new.bindings:
             self._inquiry.doubt(place)
         else:
+            self._placement.drop_copies(place)
             self._placement.note_elsewhere(place)
         return [self._change(key, new)] if new.bindings != old.bindings else []
 

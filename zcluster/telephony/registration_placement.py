@@ -164,6 +164,14 @@ class Placement:
         """
         self._vacated.append(place)
 
+    def drop_copies(self, place: Place) -> None:
+        """A record of ours ends while copies of it, from before it was ours, wait for the walk to take them out."""
+        walk = self._walks.of(place.group)
+        for profile in sorted(walk.clear - {OWN}) if walk is not None else ():
+            there = place._replace(group=self._settings.group_of_profile(profile), profile=profile)
+            for slot in range(self._wide.get(key_of(place), 1)):
+                self.clear_away(there, copy_call_id(place, slot))
+
     def _note_vacated(self, place: Place) -> None:
         for group in self._settings.groups:
             for profile in group.profiles if group.name not in self.held else ():
