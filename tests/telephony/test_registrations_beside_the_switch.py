@@ -190,3 +190,16 @@ def test_who_unregisters_right_after_a_takeover_leaves_no_copy(is_multiple: bool
     world.unregister(phone)
     world.settle()
     assert world.reached(world.nodes["n0"], "bob") == []
+
+
+def test_a_second_copy_is_not_forgotten_by_a_new_conversation() -> None:
+    """One of two bindings ends, and the order to take its copy out is lost with the conversation."""
+    world = World(2, 2)
+    phone = Phone("alice", "g0", 1, False)
+    world.register(phone, True)
+    world.register(phone, True)
+    world.settle()
+    world.unregister(phone)
+    world.connect(world.nodes["n1"], is_same_life=True)
+    world.settle()
+    assert world.reached(world.nodes["n1"], "alice") == world.registered("alice")

@@ -88,7 +88,6 @@ class Placement:
         self._is_open = True
         self._origin = origin
         self._unanswered = 0
-        self._wide.clear()
         # What was to be taken out of profiles that we lost is found by listing them, whoever holds them then.
         self._walks.forget(OWN)
         self._walks.begin(group.name for group in self._settings.groups)
