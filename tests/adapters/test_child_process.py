@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from zcluster.adapters.child_process import SHED, ChildProcess, shed_capabilities, spawn
+from zcluster.adapters.child_process import NICENESS, SHED, ChildProcess, shed_capabilities, spawn
 from zcluster.errors import KernelRefused
 
 LIMIT_S = 20.0
@@ -87,6 +87,15 @@ def test_a_child_is_an_ordinary_process_without_the_rights_to_move_addresses() -
     assert int(locked) == 0
     assert [capability for capability in SHED if int(effective, 16) >> capability & 1] == []
     assert Path("/proc/self/status").read_text().split("CapBnd:")[1].split()[0] == before
+
+
+def test_it_has_more_of_a_busy_host_than_others_where_that_is_allowed() -> None:
+    script = "other.recv(9); other.send(str(os.getpriority(os.PRIO_PROCESS, 0)).encode()); time.sleep(9)"
+    is_allowed = os.geteuid() == 0
+    with running(script) as (_, here):
+        here.send(b"started")
+        expected = NICENESS if is_allowed else os.getpriority(os.PRIO_PROCESS, 0)
+        assert int(here.recv(100)) == expected
 
 
 def test_it_goes_before_us_where_memory_runs_out() -> None:
