@@ -19,7 +19,7 @@ from zcluster.streams.events import MessageReceived
 from zcluster.streams.messages import Batch
 from zcluster.streams.units import CALLS, StreamId, claim_key, record_key
 from zcluster.telephony.call_record import CallRecord, pack_call
-from zcluster.telephony.events import Answered, Row, RowsChanged, SwitchOpened, Unanswered
+from zcluster.telephony.events import Answered, GroupWon, Row, RowsChanged, SwitchOpened, Unanswered
 from zcluster.telephony.lane import GRACE_MS
 from zcluster.telephony.metadata import NTP_UNIX_S, read_variables
 from zcluster.telephony.takeover import (
@@ -729,6 +729,31 @@ def test_what_was_on_its_way_back_when_this_process_died_comes_back_in_its_next_
     world.stream(MessageReceived(Batch(earlier, 5, (record_key("g1", b"home"), None), 100), "n3"))
     world.settle()
     assert set(world.switch.sessions) == {"away", "home"}
+
+
+def test_calls_that_ended_with_another_master_do_not_come_back_from_what_our_earlier_life_wrote() -> None:
+    """We lost power as master, another took over, the calls ended there, and now it dies while we are here anew."""
+    world = World(incarnation=2)
+    earlier = StreamId("me", 1, CALLS)
+    record = (0).to_bytes(8, "little") + pack_call(record_of("ended"))
+    changes = (record_key("g1", b"ended"), record, claim_key(b"g1"), b"theclaim" + (0).to_bytes(8, "little"))
+    world.stream(MessageReceived(Batch(earlier, 1, changes, 100), "n3"))
+    world.open_switch()
+    world.settle(300)
+    world.claim_theirs("g1", "g2")
+    world.give_calls({"a": record_of("a")}, "g1")
+    world.die()
+    # The streams take a while to adopt a group, longer than the switch to be told of it.
+    world.hear(GroupWon("g1", world.counter + 1))
+    world.settle(50)
+    world.win("g1")
+    world.open("g1")
+    world.settle()
+    assert set(world.switch.sessions) == {"a"}
+    assert world.records("g1") == {"a"}
+    world.stream(MessageReceived(Batch(earlier, 3, (record_key("g1", b"late"), record), 100), "n3"))
+    world.settle()
+    assert set(world.switch.sessions) == {"a"}
 
 
 def test_nothing_comes_back_before_the_hanging_up_is_done() -> None:

@@ -129,8 +129,6 @@ class Calls:
                 actions += self._refused(purpose, reason, now)
             case GroupAdopted(name, group, counter, source) if name == CALLS and group in self._lanes:
                 self._lanes[group].adopt(counter, "" if source is None else source.node)
-                if source is not None and source.node != self._node:
-                    self._inheritance.refuse(group)
             case Replicated(stream, changes) if stream.name == CALLS and stream.node == self._node:
                 self._inheritance.hear(changes)
             case Replicated(stream, changes) if stream.name == CALLS:
@@ -314,12 +312,18 @@ class Calls:
         return [ChangeRecords(CALLS, tuple(noticed.changes))] if noticed.changes else []
 
     def _inherit(self) -> list[Action]:
-        """When it is known what lives here, and the group is ours."""
+        """When it is known what lives here, and the group's records came from nobody else.
+
+        Another's are newer: what our earlier life wrote and they have not ended while they were master.
+        """
         if not self._desk.is_ready or not self._is_whole:
             return []
         changes = []
         for group, lane in self._lanes.items():
-            if lane.counter is not None and (taken := self._inheritance.take(group, self._channels)):
+            source = lane.source
+            if source not in (None, "", self._node):
+                self._inheritance.refuse(group)
+            elif source is not None and (taken := self._inheritance.take(group, self._channels)):
                 changes += taken
                 self._stir({group.encode()})
         return [ChangeRecords(CALLS, tuple(changes))] if changes else []
@@ -330,10 +334,11 @@ class Calls:
             self._is_whole = True
             actions.append(StreamIsWhole(CALLS))
         actions += self._clean(now)
-        actions += self._inherit()
         actions += self._lose_to_others(now)
         for lane in self._lanes.values():
             actions += lane.advance(now)
+        # After the lanes: one that begins now has read the records without these, and reads them again.
+        actions += self._inherit()
         if self._desk.is_open:
             actions += self._desk.errands.due()
         return actions + self._tell_health()

@@ -78,6 +78,11 @@ class Lane:
         if self.counter == counter:
             self._forget()
 
+    @property
+    def source(self) -> NodeName | None:
+        """Whose records we adopted for the ballot by which it is ours, "" for nobody's; None while we have not."""
+        return self._adopted[1] if self._adopted is not None and self._adopted[0] == self.counter else None
+
     def open(self, counter: int, now: Moment) -> None:
         """The addresses are here: the switch may speak."""
         if self.counter == counter and not self._is_open:
