@@ -92,8 +92,15 @@ def test_no_frame_breaks_the_reading(junk: bytes, end: int) -> None:
     read_frame(frame(request("INVITE", "9000", 7, "t1"))[:end], 0, ADDRESSES)
 
 
+def stand(watch: Watch, *calls: str, port: int = CARRIER_PORT) -> None:
+    """Their answers are acknowledged."""
+    for call in calls:
+        watch.note(seen("ACK", 1, port, call, 1))
+
+
 def test_a_reinvite_counts_once_for_a_call_and_only_after_the_fault() -> None:
     watch = Watch(since_ns=100)
+    stand(watch, "a", "b")
     watch.note(seen("INVITE", 10, CARRIER_PORT, "b", 1, is_inside=False))
     watch.note(seen("INVITE", 99, CALLER_PORT, "a", 4))
     for when_ns in (150, 160):
@@ -106,6 +113,7 @@ def test_a_reinvite_counts_once_for_a_call_and_only_after_the_fault() -> None:
 
 def test_a_cseq_that_is_no_higher_is_seen_but_a_copy_of_the_reinvite_is_none() -> None:
     watch = Watch()
+    stand(watch, "a", "b")
     watch.note(seen("INVITE", 1, CARRIER_PORT, "a", 7, is_inside=False))
     watch.note(seen("INVITE", 2, CARRIER_PORT, "a", 7))
     watch.note(seen("INVITE", 3, CARRIER_PORT, "b", 8))
@@ -132,6 +140,7 @@ def test_the_last_line_of_the_statistics_counts() -> None:
 def test_a_call_is_recovered_when_both_sides_were_invited_again_and_ended_well() -> None:
     watch = Watch(since_ns=1_000_000_000)
     for call in range(3):
+        stand(watch, f"a{call}", f"b{call}")
         watch.note(seen("INVITE", 1_100_000_000 + call * 1_000_000, CALLER_PORT, f"a{call}", 5))
         watch.note(seen("INVITE", 1_200_000_000, CARRIER_PORT, f"b{call}", 5))
     assert count_calls(4, watch, TARGET, CALLER_PORT, None) == CallCount(4, 3, 100.0, 200.0)
@@ -150,11 +159,21 @@ def part(watch: Watch, call: str, address: str) -> None:
 
 def test_a_second_fault_counts_anew_but_knows_the_numbers_of_before() -> None:
     watch = Watch(since_ns=100)
+    stand(watch, "a")
     watch.note(seen("INVITE", 150, CALLER_PORT, "a", 5))
     watch.begin(200)
     assert watch.reinvites(CALLERS) == []
     watch.note(seen("INVITE", 250, CALLER_PORT, "a", 5))
     assert (watch.reinvites(CALLERS), watch.steps_back) == ([250], {"a"})
+
+
+def test_who_is_invited_again_after_the_end_or_out_of_nowhere_is_a_ghost() -> None:
+    watch = Watch(since_ns=100)
+    stand(watch, "a", "b")
+    part(watch, "a", TARGET)
+    for call in ("a", "b", "c"):
+        watch.note(seen("INVITE", 200, CARRIER_PORT, call, 5))
+    assert (watch.reinvites(CARRIER), watch.ghosts) == ([200], {"a", "c"})
 
 
 def call_of_another(watch: Watch, number: int) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from zcluster.adapters.control_socket import FILE_NAME, ask
 from zcluster.adapters.journal import Journal
 from zcluster.config.keyfile import write_key
+from zcluster.console.why import render as render_why
 from zcluster.errors import ControlSocketError, LabError
 from zcluster.lab.client import ProbeRecord, probe_forever
 from zcluster.lab.cluster_view import Ownership, Status, ask_status, complaints, ownership_of
@@ -183,6 +184,15 @@ class Laboratory:
                 if record.code == "takeover" and facts.get("group") == group and isinstance(epoch, int):
                     found[epoch] = str(facts.get("to_node"))
         return found
+
+    def story(self, group: str, by: str) -> list[str]:
+        """What `zcluster why` tells of a group on the host of `by`. Raises LabError."""
+        try:
+            answer = ask(self._storage(by).run / FILE_NAME, {"ask": "why", "group": group}, _WISH_LIMIT_S)
+        except ControlSocketError as error:
+            raise LabError(f"{by} does not tell why: {error}") from error
+        records = answer.get("records")
+        return render_why(records, group) if isinstance(records, list) else []
 
     def move(self, group: str, by: str, to: str = "") -> None:
         """Ask the daemon of `by` for a switchover. Raises LabError when it is refused."""

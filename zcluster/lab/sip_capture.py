@@ -59,6 +59,7 @@ class Watch:
     `established`: whose INVITE's answer was acknowledged. `reinvited`: when the first INVITE inside the dialog came.
     `steps_back`: Call-IDs whose re-INVITE had no higher CSeq than an earlier request of the same side.
     `ended`: when the first BYE went by, and whether to the telephone; `parted`: whose BYE was answered well.
+    `ghosts`: who was invited again although the call had ended, or was never heard of: brought back from the dead.
     """
 
     since_ns: int = 0
@@ -67,6 +68,7 @@ class Watch:
     steps_back: set[str] = field(default_factory=set)
     ended: dict[str, tuple[int, bool]] = field(default_factory=dict)
     parted: dict[str, Side] = field(default_factory=dict)
+    ghosts: set[str] = field(default_factory=set)
     _counted: dict[str, int] = field(default_factory=dict)
 
     def begin(self, since_ns: int) -> None:
@@ -88,9 +90,12 @@ class Watch:
             return
         last = self._counted.get(seen.call_id, -1)
         if seen.word == "INVITE" and seen.is_inside and seen.when_ns >= self.since_ns:
-            if seen.call_id not in self.reinvited and seen.cseq <= last:
-                self.steps_back.add(seen.call_id)
-            self.reinvited.setdefault(seen.call_id, (side, seen.when_ns))
+            if seen.call_id not in self.established or seen.call_id in self.parted:
+                self.ghosts.add(seen.call_id)
+            else:
+                if seen.call_id not in self.reinvited and seen.cseq <= last:
+                    self.steps_back.add(seen.call_id)
+                self.reinvited.setdefault(seen.call_id, (side, seen.when_ns))
         self._counted[seen.call_id] = max(last, seen.cseq)
 
     def standing(self, side: Side) -> list[str]:

@@ -75,6 +75,8 @@ class TrialCalls:
             problems.append(
                 f"{len(self.watch.steps_back)} calls were invited again with a CSeq that was no higher"
             )
+        if self.watch.ghosts:
+            problems.append(f"{len(self.watch.ghosts)} legs of calls that had ended were invited again")
         callers = {} if tallies is None else tallies.callers
         port = self.telephones.port(self.target)
         result = count_calls(self.wanted.calls, self.watch, self.target, port, callers.get(self.target))
