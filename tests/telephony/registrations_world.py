@@ -112,7 +112,7 @@ class World:
     def __init__(self, nodes: int, groups: int, is_multiple: bool = True) -> None:
         self.wall_s, self.mono_ms, self.counter = 1_790_000_000, 1_000, 0
         self.addresses = {f"10.77.9.{101 + each}:5060": f"g{each}" for each in range(groups)}
-        settings = tuple(
+        self.settings = tuple(
             GroupSettings(group, (f"p{group}",), (address.split(":")[0],))
             for address, group in self.addresses.items()
         )
@@ -126,7 +126,7 @@ class World:
         for number in range(nodes):
             name = f"n{number}"
             view = View(name)
-            part = Registrations(TelephonySettings(name, settings), view)
+            part = Registrations(TelephonySettings(name, self.settings), view)
             switch = Switch(f"fs-{name}", urls, is_multiple)
             switch.now_s = self.wall_s
             self.nodes[name] = Node(name, switch, view, part)
@@ -250,6 +250,16 @@ class World:
         if node.is_connected:
             node.is_connected = False
             self.tell(node, SwitchClosed("lost"))
+
+    def begin_process(self, node: Node) -> None:
+        """The data process dies and comes again beside its switch; it is told what the node holds."""
+        node.is_connected = False
+        node.part = Registrations(TelephonySettings(node.name, self.settings), node.view)
+        self.tell(node, PeersChanged(()))
+        for group, holder in self.holders.items():
+            if holder is node:
+                self.tell(node, GroupWon(group, self.counter))
+                self.tell(node, GroupAdopted(REGISTRATIONS, group, self.counter, None, 0))
 
     def restart(self, node: Node) -> None:
         """The switch dies and comes again; its groups go to another node first."""

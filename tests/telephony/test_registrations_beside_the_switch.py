@@ -17,9 +17,12 @@ from zcluster.streams.units import BUCKETS, REGISTRATIONS, StreamId
 from zcluster.telephony.events import EventsLost
 from zcluster.telephony.registration_audit import COMPARE_TURN_MS
 from zcluster.telephony.registration_record import Binding, Place, Registration, key_of, pack, unpack
+from zcluster.telephony.registration_stale import STALE_MS
 
 ALICE = Phone("alice", "g0", 1, True)
 BOB = Phone("bob", "g0", 2, True)
+# Its copies are its own contact: a call to them is one to it.
+OPEN = Phone("alice", "g0", 1, False)
 # Every bucket of records was compared with a listing: one in each step of the world.
 COMPARED_MS = BUCKETS * max(STEP_MS, COMPARE_TURN_MS) + SETTLED_MS
 
@@ -203,3 +206,63 @@ def test_a_second_copy_is_not_forgotten_by_a_new_conversation() -> None:
     world.connect(world.nodes["n1"], is_same_life=True)
     world.settle()
     assert world.reached(world.nodes["n1"], "alice") == world.registered("alice")
+
+
+@pytest.mark.parametrize("is_multiple", [True, False])
+@pytest.mark.parametrize("is_new_process", [True, False])
+def test_a_copy_goes_whose_record_ended_while_nobody_could_order_it_out(
+    is_multiple: bool, is_new_process: bool
+) -> None:
+    world = World(2, 2, is_multiple)
+    node = world.nodes["n1"]
+    for phone in (OPEN, BOB):
+        world.register(phone, True)
+    world.settle()
+    assert world.reached(node, "alice") == [OPEN.ip]
+    world.disconnect(node)
+    world.unregister(OPEN)
+    world.settle()
+    if is_new_process:
+        world.begin_process(node)
+    world.connect(node, is_same_life=not is_new_process)
+    world.settle()
+    assert world.reached(node, "alice") == []
+    assert world.reached(node, "bob") == [BOB.ip]
+
+
+@pytest.mark.parametrize("is_multiple", [True, False])
+@pytest.mark.parametrize("group", ["g1", "g2"], ids=["its own here", "a copy from another group"])
+def test_a_copy_that_has_to_go_takes_no_row_along_that_came_instead(is_multiple: bool, group: str) -> None:
+    """Where a user has one row, the order for the copy would hit whatever is there now."""
+    world = World(2, 3, is_multiple)
+    node = world.nodes["n1"]
+    world.register(OPEN, True)
+    world.settle()
+    world.disconnect(node)
+    world.unregister(OPEN)
+    world.settle()
+    world.connect(node, is_same_life=True)
+    world.settle(STALE_MS // 2)
+    other = Phone("alice", group, 4, False)
+    world.register(other, True)
+    world.settle()
+    assert [row.network_ip for row in node.switch.profiles["pg1"].rows] == [other.ip]
+
+
+def test_copies_stay_while_a_new_process_learns_the_records() -> None:
+    world = World(2, 2)
+    node = world.nodes["n1"]
+    world.register(OPEN, True)
+    world.settle()
+    known = dict(node.view.records)
+    world.begin_process(node)
+    node.view.records.clear()
+    world.connect(node, is_same_life=False)
+    world.settle(STALE_MS - 2_000)
+    assert world.reached(node, "alice") == [OPEN.ip]
+    for key, record in known.items():
+        world.apply(node, StreamId("n0", 1, REGISTRATIONS), key, record)
+        world.tell(node, Replicated(StreamId("n0", 1, REGISTRATIONS), (key, record)))
+    world.settle()
+    assert world.reached(node, "alice") == [OPEN.ip]
+    assert not node.part.counts["copy of no record"]

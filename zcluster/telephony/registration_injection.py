@@ -10,10 +10,13 @@ from a contact with fs_nat=yes on: so an own row says so, and a copy names its h
 
 from __future__ import annotations
 
+import re
+
 from zcluster.switch.commands import Command, sendevent
 from zcluster.telephony.registration_record import Binding, Place
 
 COPY = "zcluster:"
+_COPY = re.compile(rf"{COPY}([0-9]{{1,4}}):([^/]*)/(.*)", re.DOTALL)
 _EVENT = "multicast::event"
 
 
@@ -25,6 +28,15 @@ def copy_call_id(place: Place, slot: int) -> str:
 def is_copy(call_id: str) -> bool:
     """Whether a row of a switch is a copy that zcluster put there."""
     return call_id.startswith(COPY)
+
+
+def source_of_copy(place: Place, call_id: str) -> tuple[Place, int] | None:
+    """The record of which a copy that lies at `place` was made, and its slot; None for no such Call-ID."""
+    found = _COPY.fullmatch(call_id)
+    if found is None or not found[3].endswith(f"/{place.aor}"):
+        return None
+    profile = found[3][: -len(place.aor) - 1]
+    return place._replace(group=found[2], profile=profile), int(found[1])
 
 
 def put(

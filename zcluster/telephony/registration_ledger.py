@@ -8,7 +8,7 @@ Source: sofia_reg.c:726 (expire), 2059 (register), 2213 (unregister), sofia.c:20
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 
 from zcluster.control.units import GroupName
 from zcluster.errors import BadMessage
@@ -31,6 +31,7 @@ from zcluster.telephony.registration_record import (
     unpack,
 )
 from zcluster.telephony.registration_source import binding_of_event, binding_of_row, presence_hosts_of
+from zcluster.telephony.registration_strange import Strange
 from zcluster.telephony.registration_walk import WalkedCopies
 from zcluster.telephony.settings import TelephonySettings
 
@@ -38,7 +39,6 @@ from zcluster.telephony.settings import TelephonySettings
 SLACK_MS = 5_000
 # An event is later than the row that it tells of, but not by so much.
 STRANGE_MS = 5_000
-LARGEST_STRANGE = 100_000
 
 
 class Ledger:
@@ -61,8 +61,8 @@ class Ledger:
         self._inquiry = inquiry
         self._audit = audit
         self._counts = counts
-        # Rows of which no record speaks, though its word may be on the way; and since when.
-        self._strange: deque[tuple[int, Place, str]] = deque(maxlen=LARGEST_STRANGE)
+        # Rows of which no record speaks, though its word may be on the way.
+        self._strange = Strange(STRANGE_MS)
 
     def bindings(self, place: Place) -> tuple[Binding, ...]:
         """What is known of this address of record."""
@@ -141,7 +141,7 @@ class Ledger:
             self._placement.presence.see(place, row.call_id, is_listed=True)
         if place.group in self.cleared:
             if known is None:
-                self._wonder(place, row.call_id, now)
+                self._strange.add(place, row.call_id, now.mono_ms)
             return []
         if known is not None and known.expires_ms + SLACK_MS >= binding.expires_ms:
             return []
@@ -158,7 +158,7 @@ class Ledger:
         if doubt.is_late:
             for call_id in sorted(listed - {each.call_id for each in old.bindings}):
                 if not is_copy(call_id):
-                    self._wonder(place, call_id, now)
+                    self._strange.add(place, call_id, now.mono_ms)
         gone = {
             each.call_id
             for each in old.bindings
@@ -186,7 +186,7 @@ class Ledger:
 
     def deadline(self) -> int | None:
         """When `clear_strange` has something to do."""
-        return self._strange[0][0] if self._strange else None
+        return self._strange.deadline()
 
     def forget_strange(self) -> None:
         """The switch is another, or must be asked again."""
@@ -194,14 +194,10 @@ class Ledger:
 
     def clear_strange(self, now: Moment) -> None:
         """What still has no record goes."""
-        while self._strange and self._strange[0][0] <= now.mono_ms:
-            _, place, call_id = self._strange.popleft()
+        for place, call_id in self._strange.due(now.mono_ms):
             known = self.bindings(place)
             if place.group in self._placement.held and all(each.call_id != call_id for each in known):
                 self._placement.clear_away(place, call_id)
-
-    def _wonder(self, place: Place, call_id: str, now: Moment) -> None:
-        self._strange.append((now.mono_ms + STRANGE_MS, place, call_id))
 
     # -- time
 

@@ -21,7 +21,7 @@ from zcluster.streams.tables import Entry
 from zcluster.streams.units import REGISTRATIONS, Key, body_of, group_of
 from zcluster.switch.commands import Command
 from zcluster.telephony.events import Moment
-from zcluster.telephony.registration_injection import COPY, copy_call_id, put, remove
+from zcluster.telephony.registration_injection import COPY, copy_call_id, is_copy, put, remove
 from zcluster.telephony.registration_presence import Presence
 from zcluster.telephony.registration_record import (
     Binding,
@@ -171,7 +171,8 @@ class Placement:
             for slot in range(self._wide.get(key_of(place), 1)):
                 self.clear_away(there, copy_call_id(place, slot))
 
-    def _note_vacated(self, place: Place) -> None:
+    def _elsewhere(self, place: Place) -> Iterator[Key]:
+        """The records of the same user at groups that we do not hold."""
         for group in self._settings.groups:
             for profile in group.profiles if group.name not in self.held else ():
                 try:
@@ -179,7 +180,7 @@ class Placement:
                 except BadMessage:
                     continue
                 if self._copies.get(REGISTRATIONS, key) is not None:
-                    self.note(key)
+                    yield key
 
     def learn(self, profile: str, is_multiple: bool) -> None:
         """The profile keeps several rows for one user, so that copies harm nobody there; or one."""
@@ -196,6 +197,12 @@ class Placement:
     def clear_away(self, place: Place, call_id: str) -> None:
         """This row is to go from its profile, unless the group changes hands first."""
         self._leftovers.append((place, call_id, place.group in self.held))
+
+    def is_taken(self, place: Place) -> bool:
+        """Whether the one row that the user may have in that profile is its own, or a copy that a record makes."""
+        return place.profile not in self.multiple and (
+            self._is_own_first(place.profile, place) or any(self._elsewhere(place))
+        )
 
     def is_complete(self, profile: str) -> bool:
         """Whether the switch has in this profile all that registered here: nothing is still to be put there."""
@@ -222,8 +229,8 @@ class Placement:
         """The next orders to the switch, at most about TURN_ROWS."""
         vacated, self._vacated = self._vacated, []
         orders = self._turn(now)
-        for place in vacated:
-            self._note_vacated(place)
+        for key in [key for place in vacated for key in self._elsewhere(place)]:
+            self.note(key)
         return orders
 
     def _turn(self, now: Moment) -> list[Command]:
@@ -249,7 +256,8 @@ class Placement:
             yield self._place(self._due.popleft(), now, False)
         while self._leftovers:
             place, call_id, was_held = self._leftovers.popleft()
-            if (place.group in self.held) == was_held:
+            is_in_doubt = was_held and is_copy(call_id) and self._is_own_first(place.profile, place)
+            if (place.group in self.held) == was_held and not is_in_doubt:
                 yield self._remove(place.profile, place, call_id)
         for key in self._walks.step():
             yield self._place(key, now, True)

@@ -49,6 +49,7 @@ from zcluster.telephony.registration_placement import Placement
 from zcluster.telephony.registration_probe import AOR, PROBE, Probe
 from zcluster.telephony.registration_record import Place
 from zcluster.telephony.registration_rows import RegistrationRow, registration_rows
+from zcluster.telephony.registration_stale import StaleCopies
 from zcluster.telephony.registration_walk import WalkedCopies
 from zcluster.telephony.settings import TelephonySettings
 
@@ -84,6 +85,7 @@ class Registrations:
         self._probe = Probe()
         self._probed: set[str] = set()
         self._ledger = Ledger(settings, copies, self._placement, self._inquiry, self._audit, self.counts)
+        self._stale = StaleCopies(copies, self._placement, self.counts)
 
     def handle(self, event: Event, now: Moment) -> list[Action]:
         """What happened, and what is to be done about it."""
@@ -126,6 +128,7 @@ class Registrations:
             self._audit.deadline(),
             self._probe.deadline(),
             self._ledger.deadline(),
+            self._stale.deadline(),
             self._unlisted_until_ms,
         ]
         if self._inquiry.is_reading:
@@ -144,6 +147,7 @@ class Registrations:
         self._life += 1
         self._is_same_life = is_same_life
         self._ledger.forget_strange()
+        self._stale.forget()
         # What we put into a switch does not outlive it, and its own rows may have lain on a disk that is gone.
         # Of the same switch, only what was on its way to it may be missing; who else is missing there has left.
         is_another = self._life > 1 and not is_same_life
@@ -275,6 +279,7 @@ class Registrations:
         if bucket is not None:
             actions += self._ledger.judge(bucket, now)
         self._ledger.clear_strange(now)
+        self._stale.clear_away(now)
         actions += self._try_profiles(now)
         purpose = f"{ORDER}{self._life}"
         actions += [Run(purpose, command) for command in self._placement.turn(now)]
@@ -295,11 +300,14 @@ class Registrations:
         actions: list[Action] = []
         for row in rows:
             place = Place(group, reading.profile, row.user, row.host)
-            if group not in self._placement.held:
+            if place.aor == AOR:
                 # A trial of ours takes its rows out itself.
-                if place.aor != AOR:
-                    self._placement.clear_away(place, row.call_id)
-            elif not is_copy(row.call_id):
+                continue
+            if group not in self._placement.held:
+                self._placement.clear_away(place, row.call_id)
+            elif is_copy(row.call_id):
+                self._stale.see(place, row.call_id, now)
+            else:
                 actions += self._ledger.learn(place, row, now)
         return actions
 
