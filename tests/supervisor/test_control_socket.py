@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import socket
 import threading
@@ -58,6 +59,28 @@ def test_a_question_gets_its_answer(server: ControlSocket) -> None:
     server.answer(request.client, {"ok": True})
     asking.join(2)
     assert answers == [{"ok": True}]
+
+
+def test_a_client_that_goes_while_a_child_is_being_started_is_gone(server: ControlSocket) -> None:
+    """Until the child is a program of its own it has our descriptors, and the kernel goes on telling of them."""
+    gone_read, gone_write = os.pipe()
+    with connect(server) as connection:
+        turn(server)
+        if not (child := os.fork()):
+            connection.close()
+            os.close(gone_write)
+            os.read(gone_read, 1)
+            os._exit(0)
+        connection.sendall(b'{"a": 1}\n')
+        requests(server)
+    try:
+        turn(server)
+        assert server.receive() == []
+        assert not select.select([server], [], [], 0)[0]
+    finally:
+        os.close(gone_write)
+        os.waitpid(child, 0)
+        os.close(gone_read)
 
 
 def test_a_line_in_pieces_and_two_lines_at_once(server: ControlSocket) -> None:

@@ -183,7 +183,9 @@ class ControlSocket:
     def _forget(self, client: _Client) -> None:
         self._clients.pop(client.name, None)
         self._by_descriptor.pop(client.connection.fileno(), None)
-        client.connection.close()  # a closed descriptor leaves the epoll by itself
+        # A closed descriptor leaves the epoll by itself, but not while a child that is being started has it too.
+        self._poll.unregister(client.connection.fileno())
+        client.connection.close()
 
 
 def _request_body(line: bytes) -> Mapping[str, object] | None:
