@@ -32,7 +32,7 @@ from zcluster.lab.laboratory import FOUNDING_LIMIT_S, Laboratory
 from zcluster.lab.plan import CLUSTER_NETWORKS, SwitchKind, make_plan
 from zcluster.lab.sip_capture import Side
 from zcluster.lab.switches import check_prefix
-from zcluster.lab.telephones import CARRIER_PORT, CallsWanted, count_calls, count_disturbed
+from zcluster.lab.telephones import CARRIER_PORT, CallsWanted, Tally, count_calls, count_disturbed
 from zcluster.lab.trial import NO_CALLS, Pace, run_trial
 from zcluster.lab.trial_calls import TrialCalls, begin_calls
 from zcluster.lab.verdict import judge
@@ -186,6 +186,7 @@ def _end(calls: TrialCalls, scene: str, hit: Sequence[str]) -> int:
             count = count_calls(placed, calls.watch, *known)
             facts = count.facts()
             lost += placed - count.recovered
+            _say([_ending(calls, target, tallies.callers[target])])
         else:
             disturbed = count_disturbed(calls.watch, placed, *known)
             facts = {"others": placed, "others_disturbed": disturbed}
@@ -194,6 +195,16 @@ def _end(calls: TrialCalls, scene: str, hit: Sequence[str]) -> int:
         outage = {"outage_ms": None if gap is None else round(gap.length_ms, 1)}
         print(json.dumps({"scene": scene, "address": target, **outage, **facts}), flush=True)
     return lost + len(judge(lab.observer.sightings(), {}))
+
+
+def _ending(calls: TrialCalls, target: str, callers: Tally) -> str:
+    """How the calls through `target` ended, in words."""
+    watch, sides = calls.watch, ((target, calls.telephones.port(target)), (target, CARRIER_PORT))
+    invited = [len(watch.reinvites(side)) for side in sides]
+    return (
+        f"{target}: invited again {invited[0]} callers, {invited[1]} callees; ended well {callers.succeeded} callers, "
+        f"{watch.count_parted(sides[1])} callees; CSeq no higher {len(watch.steps_back)}, ghosts {len(watch.ghosts)}"
+    )
 
 
 def _put_back(lab: Laboratory, nodes: Sequence[str]) -> bool:
