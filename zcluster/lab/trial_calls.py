@@ -75,6 +75,10 @@ class TrialCalls:
             problems.append(
                 f"{len(self.watch.steps_back)} calls were invited again with a CSeq that was no higher"
             )
+        if early := sum(when_ns < self.watch.since_ns for when_ns, _ in self.watch.ended.values()):
+            problems.append(
+                f"{early} legs ended before the fault: this machine is too slow for so many calls"
+            )
         if self.watch.ghosts:
             problems.append(f"{len(self.watch.ghosts)} legs of calls that had ended were invited again")
         callers = {} if tallies is None else tallies.callers
