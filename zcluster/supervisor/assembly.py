@@ -36,6 +36,7 @@ from zcluster.supervisor.gathering import Gathering
 from zcluster.supervisor.ground import Ground, prepare_ground
 from zcluster.supervisor.interfaces import Interfaces
 from zcluster.supervisor.life import Life
+from zcluster.supervisor.link_watch import LinkWatch
 from zcluster.supervisor.loop import Loop, monotonic_ms
 from zcluster.supervisor.observing import (
     ObservedGate,
@@ -219,6 +220,13 @@ class _Assembly:
                 signals,
                 self._life,
                 OlderLives(self._reader.take_older, self._is_alive, self._chronicle.tell, now_ms),
+                LinkWatch(
+                    [place.link for place in places],
+                    configuration.timing.silence_ms,
+                    self._node.situation.detector.alive,
+                    self._chronicle.tell,
+                    now_ms,
+                ),
                 *((self._data,) if self._data is not None else ()),
             ),
             monotonic_ms,
