@@ -60,13 +60,17 @@ THEIRS = StreamId("dead", 1, CALLS)
 
 
 class ReplicatorCopies:
+    """`looked_at`: how many records were asked for one by one."""
+
     def __init__(self, replicator: Replicator) -> None:
+        self.looked_at = 0
         self._tables = replicator.tables
 
     def entries(self, name: str) -> Iterator[Entry]:
         return self._tables[name].entries()
 
     def get(self, name: str, key: Key) -> Entry | None:
+        self.looked_at += 1
         return self._tables[name].get(key)
 
 
@@ -110,10 +114,13 @@ class World:
     sent: int = 0
     lives: int = 1
     incarnation: int = 1
+    # In one turn.
+    most_looked_at: int = 0
 
     def __post_init__(self) -> None:
         self.replicator = Replicator("me", self.incarnation, b"k" * 32)
-        self.calls = Calls(self.settings, ReplicatorCopies(self.replicator))
+        self.copies = ReplicatorCopies(self.replicator)
+        self.calls = Calls(self.settings, self.copies)
         self.switch = TwinSwitch("core-1", tuple(p for group in self.settings.groups for p in group.profiles))
         self.stream(streams_in.Tick())
 
@@ -121,7 +128,9 @@ class World:
 
     def hear(self, event: Event) -> list[Action]:
         now = Moment(self.now_ms, WALL_MS + self.now_ms)
+        before = self.copies.looked_at
         actions = self.calls.handle(event, now)
+        self.most_looked_at = max(self.most_looked_at, self.copies.looked_at - before)
         due_ms = self.calls.deadline()
         assert due_ms is None or due_ms > self.now_ms, f"{event} leaves a deadline that is over"
         for action in actions:

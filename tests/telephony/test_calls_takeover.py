@@ -29,6 +29,7 @@ from zcluster.telephony.takeover import (
     NOT_BROUGHT_BACK,
     OTHER_BUILD,
     OTHER_PROFILE,
+    READ_LEGS,
     UNKNOWN_BUILD,
     UNREADABLE,
     WAS_RINGING,
@@ -108,6 +109,32 @@ def test_batches_are_whole_calls_longest_first_and_never_overlap() -> None:
     batches = [sorted(row.uuid for row in load.rows) for load in world.loads]
     assert batches == [["a1", "a3", "b1", "b3"], ["a2", "a4", "b2", "b4"], ["a0", "b0"]]
     assert world.summary()["recovered"] == 10
+
+
+def test_many_calls_are_read_in_parts_and_the_longest_of_all_still_come_first() -> None:
+    """The longest is read last; a profile in standby is not woken before, for its calls come with it."""
+    records: dict[str, CallRecord] = {}
+    for place in range(READ_LEGS + 10):
+        records |= bridged(f"a{place}", f"b{place}", answered_s=str(2000 - place))
+    world = world_with(records)
+    world.most_looked_at = 0
+    world.win("g1")
+    world.open("g1")
+    assert not world.loads
+    while not world.loads:
+        world.wait(1)
+        assert not any("recover" in run.command.name for run, _ in world.jobs)
+    assert {row.uuid for row in loaded(world)} == {
+        f"{leg}{READ_LEGS + each}" for leg in "ab" for each in (8, 9)
+    }
+    assert 0 < world.most_looked_at <= READ_LEGS
+    world.settle(600)
+    world.send([record_key("g1", b"a0"), None, record_key("g1", b"b0"), None])
+    world.give_calls(bridged("late", "later", answered_s="1"))
+    world.settle(15_000)
+    assert set(world.switch.sessions) == {*records, "late", "later"} - {"a0", "b0"}
+    assert world.lost() == {}
+    assert world.most_looked_at <= READ_LEGS
 
 
 def test_profiles_of_a_group_share_a_batch_and_recover_side_by_side() -> None:

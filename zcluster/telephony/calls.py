@@ -336,6 +336,8 @@ class Calls:
         actions += self._clean(now)
         actions += self._lose_to_others(now)
         for lane in self._lanes.values():
+            lane.read(now)
+        for lane in self._lanes.values():
             actions += lane.advance(now)
         # After the lanes: one that begins now has read the records without these, and reads them again.
         actions += self._inherit()

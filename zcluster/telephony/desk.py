@@ -74,9 +74,9 @@ class Desk:
         return taken
 
     def read(self, takeover: Takeover) -> None:
-        """Look at its records again, and let those wait no longer that waited for the other half of a call."""
-        takeover.read()
-        self._wake(takeover)
+        """Look at the next of its records; after the last, who waited for the other half of a call waits no longer."""
+        if takeover.read():
+            self._wake(takeover)
 
     def open_group(self, group: GroupName) -> None:
         """Its addresses are here."""

@@ -28,6 +28,8 @@ from zcluster.telephony.takeover import Takeover
 GRACE_MS = 2000
 RETRY_MS = 500
 REREAD_MS = 200
+# Between two parts of a reading: what waits in the process comes first.
+READ_TURN_MS = 1
 # After a recover of which the end is not known: it may still run.
 QUIET_MS = 2000
 LARGEST_TRIES = 20
@@ -59,6 +61,7 @@ class Lane:
         # A recover that begins before these are answered could lose its calls to them.
         self._hanging_up: set[str] = set()
         self._read_ms: int | None = None
+        self._read_turn_ms = 0
         self._retry_at_ms: int | None = None
         self._quiet_until_ms: int | None = None
         self._settle_at_ms: int | None = None
@@ -216,6 +219,14 @@ class Lane:
 
     # -- what to do next
 
+    def read(self, now: Moment) -> None:
+        """The next part of a reading, whatever step is under way. Before anyone advances: it may wake others."""
+        takeover = self._takeover
+        is_due = self._desk.is_ready and now.mono_ms >= self._read_turn_ms
+        if takeover is not None and takeover.is_reading and is_due:
+            self._read_turn_ms = now.mono_ms + READ_TURN_MS
+            self._desk.read(takeover)
+
     def advance(self, now: Moment) -> list[Action]:
         """The next step, if one is due and none is under way."""
         actions: list[Action] = []
@@ -232,7 +243,11 @@ class Lane:
 
     def deadline(self) -> int | None:
         """When `advance` has something to do."""
-        if not self._desk.is_ready or self._step is not None:
+        if not self._desk.is_ready:
+            return None
+        if self._takeover is not None and self._takeover.is_reading:
+            return self._read_turn_ms
+        if self._step is not None:
             return None
         if self._retry_at_ms is not None:
             return self._retry_at_ms
@@ -265,6 +280,8 @@ class Lane:
 
     def _carry_on(self, now: Moment) -> list[Action]:
         self._plan(now)
+        if self._takeover is not None and not self._takeover.is_in_order:
+            return []
         if not self._loaded and self._quiet_until_ms is None and self._takeover is not None:
             rows = self._takeover.next_rows(self._desk.settings.batch_calls, now.wall_ms)
             if rows:
@@ -283,9 +300,11 @@ class Lane:
             self._desk.takeover(self.group, self._adopted[1])
         takeover = self._takeover
         is_due = self._read_ms is None or now.mono_ms >= self._read_ms + REREAD_MS
-        if takeover is not None and takeover.is_stale and is_due:
-            self._read_ms = now.mono_ms
-            self._desk.read(takeover)
+        if takeover is not None and takeover.is_stale and is_due and not takeover.is_reading:
+            self._read_ms, self._read_turn_ms = now.mono_ms, now.mono_ms + READ_TURN_MS
+            takeover.begin_reading()
+            if takeover.is_one_piece:
+                self._desk.read(takeover)
 
     def _may_recover(self) -> bool:
         return self._is_open and not self._hanging_up and bool(self._loaded or self._standing_by())
@@ -305,7 +324,7 @@ class Lane:
         if self._settle_at_ms is None:
             since_ms = takeover.last_ms if takeover.last_ms is not None else now.mono_ms
             self._settle_at_ms = max(since_ms, self._opened_ms) + GRACE_MS
-        if now.mono_ms < self._settle_at_ms or takeover.is_stale:
+        if now.mono_ms < self._settle_at_ms or takeover.is_stale or takeover.is_reading:
             return []
         if self._asks_for(takeover.missing()):
             self._settle_at_ms = now.mono_ms + RETRY_MS

@@ -2,17 +2,18 @@
 
 What must hold: each leg ends once, either brought back or lost for a stated reason; only legs that have a chance are
 loaded: not one that lives here, not one of another build of FreeSWITCH, not half a bridge. Legs may be added and
-withdrawn by late news of the former master's stream until they are loaded. It asks nobody and loads nothing: see
-`lane`.
+withdrawn by late news of the former master's stream until they are loaded. However many there are, they are read a
+part at a time, and none is loaded before all were read. It asks nobody and loads nothing: see `lane`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 
 from zcluster.control.units import NodeName
 from zcluster.errors import BadMessage
+from zcluster.streams.tables import Entry
 from zcluster.streams.units import CALLS, Key, body_of, group_of
 from zcluster.telephony.call_record import (
     RINGING,
@@ -48,6 +49,9 @@ NO_PARTNER = "its other leg is not here"
 LIVES_HERE = "the leg that the switch had of it here did not end"
 NOT_BROUGHT_BACK = "the switch did not bring it back"
 
+# Some 5 ms of a processor: pulses and heartbeats of a whole node wait for it.
+READ_LEGS = 250
+
 # A leg that ends for one of these soon after it came back was ended by people, not by the takeover.
 _ORDINARY = frozenset({"", "NORMAL_CLEARING", "ORIGINATOR_CANCEL", "MANAGER_REQUEST", "BLIND_TRANSFER"})
 _UNREADABLE_LEG = CallRecord(profile="")
@@ -71,6 +75,10 @@ class Takeover:
         self.source = source
         self.last_ms: int | None = None
         self.is_stale = True
+        # Whether all records were looked at once: before, nobody knows which call lasts longest.
+        self.is_in_order = False
+        # Whether the reading under way may be one turn with whatever else is done in it.
+        self.is_one_piece = True
         # Whether legs were passed over because their other half was not here.
         self.has_halves = False
         self._group = group
@@ -81,6 +89,10 @@ class Takeover:
         self._legs: dict[str, CallRecord] = {}
         self._keys: dict[str, Key] = {}
         self._bare: set[str] = set()
+        # Of the reading under way: what is still to be looked at, and which legs there were.
+        self._unread: deque[Key] | None = None
+        self._is_sorted = False
+        self._found: set[str] = set()
         self._queue: list[tuple[str, ...]] = []
         self._attempted: set[str] = set()
         self._outcome: dict[str, str] = {}
@@ -90,20 +102,54 @@ class Takeover:
 
     # -- what there is
 
-    def read(self) -> None:
-        """Look at the records again: there may be new ones, and some may have ended."""
+    @property
+    def is_reading(self) -> bool:
+        """Whether a reading of the records is under way."""
+        return self._unread is not None
+
+    def begin_reading(self) -> None:
+        """The records are to be looked at again: there may be new ones, and some may have ended. `read` follows."""
         self.is_stale = self.has_halves = False
         group = self._group.name.encode()
-        found: set[str] = set()
-        for entry in self._copies.entries(CALLS):
-            if group_of(entry.key) != group or entry.stream.node != self._node:
-                continue
-            uuid = entry.key[len(group) + 1 :].decode(errors="replace")
-            found.add(uuid)
-            self._keys[uuid] = entry.key
-            if uuid not in self._outcome and uuid not in self._attempted:
-                self._consider(uuid, body_of(entry.record))
-        for uuid in [uuid for uuid in self._legs if uuid not in found and uuid not in self._outcome]:
+        entries = self._copies.entries(CALLS)
+        keys = [each.key for each in entries if group_of(each.key) == group and self._is_own(each)]
+        self._unread = deque(keys)
+        self.is_one_piece = len(keys) <= READ_LEGS
+        self._is_sorted = False
+        self._found = set()
+
+    def read(self) -> bool:
+        """Look at the next READ_LEGS records, or sort them all; True when all is done. What is small, in one go."""
+        assert self._unread is not None
+        if self._unread:
+            for _ in range(min(READ_LEGS, len(self._unread))):
+                self._read_one(self._unread.popleft())
+            if not self.is_one_piece:
+                return False
+        if not self._is_sorted:
+            self._sort()
+            if not self.is_one_piece:
+                return False
+        self._unread = None
+        self.is_in_order = True
+        return True
+
+    def _is_own(self, entry: Entry) -> bool:
+        return entry.stream.node == self._node
+
+    def _read_one(self, key: Key) -> None:
+        entry = self._copies.get(CALLS, key)
+        if entry is None or not self._is_own(entry):
+            return
+        uuid = key[len(self._group.name.encode()) + 1 :].decode(errors="replace")
+        self._found.add(uuid)
+        self._keys[uuid] = key
+        if uuid not in self._outcome and uuid not in self._attempted:
+            self._consider(uuid, body_of(entry.record))
+
+    def _sort(self) -> None:
+        self._is_sorted = True
+        for uuid in [uuid for uuid in self._legs if uuid not in self._found and uuid not in self._outcome]:
             if uuid not in self._attempted:
                 self._drop(uuid)
         pending = {
