@@ -17,8 +17,9 @@ from tests.telephony.calls_world import (
 from tests.telephony.twin_switch import BUILD, call_xml
 from zcluster.streams.events import MessageReceived
 from zcluster.streams.messages import Batch
-from zcluster.streams.units import CALLS, StreamId, claim_key, record_key
-from zcluster.telephony.call_record import CallRecord, pack_call
+from zcluster.streams.units import CALLS, StreamId, body_of, claim_key, record_key
+from zcluster.telephony.actions import LoadRows
+from zcluster.telephony.call_record import CallRecord, pack_call, unpack_call
 from zcluster.telephony.events import Answered, GroupWon, Row, RowsChanged, SwitchOpened, Unanswered
 from zcluster.telephony.lane import GRACE_MS
 from zcluster.telephony.metadata import NTP_UNIX_S, read_variables
@@ -209,6 +210,16 @@ def test_a_second_takeover_begins_above_the_first() -> None:
     world.settle()
     assert set(world.switch.sessions) == {"a"}
     assert int(read_variables(loaded(world)[1].metadata)["sip_invite_cseq"]) >= first + 600
+
+
+def test_the_others_know_with_which_cseq_a_leg_begins_before_it_is_loaded() -> None:
+    """Who takes over from us before our switch wrote a row of it must begin above that."""
+    world = world_with({"a": record_of("a")})
+    world.win("g1")
+    assert isinstance(world.tables[-1], LoadRows)
+    (row,) = world.tables[-1].rows
+    (record,) = [body for key, body in world.replicator.tables[CALLS].own.table.items() if key.endswith(b"a")]
+    assert unpack_call(body_of(record)).cseq == int(read_variables(row.metadata)["sip_invite_cseq"])
 
 
 def test_a_lone_leg_runs_its_extension_without_announcements() -> None:

@@ -287,8 +287,9 @@ class Lane:
             if rows:
                 self._settle_at_ms = None
                 self._loaded_for = self.counter
+                begun = ChangeRecords(CALLS, self._takeover.take_begun())
                 self._step, actions = steps.load(self._desk, self.group.name, rows)
-                return actions
+                return [begun, *actions]
         if self._may_recover():
             return self._check()
         if self._may_conclude():

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from zcluster.control.units import NodeName
 from zcluster.errors import BadMessage
@@ -20,6 +21,7 @@ from zcluster.telephony.call_record import (
     SOFIA,
     CallRecord,
     is_uuid,
+    pack_call,
     unpack_call,
     unpack_outline,
 )
@@ -95,6 +97,7 @@ class Takeover:
         self._found: set[str] = set()
         self._queue: list[tuple[str, ...]] = []
         self._attempted: set[str] = set()
+        self._begun: list[tuple[Key, bytes]] = []
         self._outcome: dict[str, str] = {}
         self._told: set[str] = set()
         # Their limits are counted by their own rows, or not at all any more.
@@ -237,13 +240,22 @@ class Takeover:
             if whole and len(whole) == len(legs):
                 taken += 1
                 rows += [row for row, _ in whole]
-                for row, cseq in whole:
+                for row, record in whole:
                     self._attempted.add(row.uuid)
-                    self._channels.expect(row.uuid, cseq)
+                    self._channels.expect(row.uuid, record.cseq)
+                    self._begun.append((self._keys[row.uuid], pack_call(record)))
         return rows
 
-    def _row(self, uuid: str, wall_ms: int) -> tuple[Row, int] | None:
-        """A leg as the switch wants it, and the CSeq that it begins with."""
+    def take_begun(self) -> tuple[tuple[Key, bytes], ...]:
+        """The records of what `next_rows` gave, with the CSeq that each begins with: to be told before it is loaded.
+
+        Whoever takes over from us, before the switch wrote a row of its own, must begin above it.
+        """
+        begun, self._begun = tuple(self._begun), []
+        return begun
+
+    def _row(self, uuid: str, wall_ms: int) -> tuple[Row, CallRecord] | None:
+        """A leg as the switch wants it, and its record with the CSeq that it begins with."""
         entry = self._copies.get(CALLS, self._keys[uuid])
         if entry is None:
             self._drop(uuid)
@@ -258,7 +270,8 @@ class Takeover:
         # The switch takes only what another life wrote, and this leg ended in this one.
         is_own = record.runtime_uuid in ("", self._channels.core_uuid)
         runtime_uuid = f"ended-{self._channels.core_uuid}" if is_own else record.runtime_uuid
-        return Row(runtime_uuid, record.technology, record.profile, record.hostname, uuid, metadata), cseq
+        row = Row(runtime_uuid, record.technology, record.profile, record.hostname, uuid, metadata)
+        return row, replace(record, cseq=cseq)
 
     def _additions(self, record: CallRecord, cseq: int) -> dict[str, str | None]:
         wanted: dict[str, str | None] = {SIP_INVITE_CSEQ: str(cseq)}
