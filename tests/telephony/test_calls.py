@@ -16,7 +16,7 @@ from tests.telephony.twin_switch import BUILD, call_xml
 from zcluster.streams.units import CALLS, body_of, record_key
 from zcluster.switch.esl import EslReader
 from zcluster.switch.frames import Event as SwitchEvent
-from zcluster.telephony.actions import ChangeRecords, DropForeignRows, Run, StreamIsWhole
+from zcluster.telephony.actions import ChangeRecords, DropForeignRows, Run, StreamIsWhole, Tell
 from zcluster.telephony.call_record import CallRecord, unpack_call
 from zcluster.telephony.events import (
     Answered,
@@ -375,6 +375,38 @@ def test_calls_of_a_group_that_another_node_holds_end_here() -> None:
     world.settle(3000)
     assert set(world.switch.sessions) == {"a"}, "the news of our own winning it may be under way"
     world.settle(4000)
+    assert not world.switch.sessions
+
+
+def of_another(world: World) -> list[Tell]:
+    return [each for each in world.told if each.code == "calls-of-another"]
+
+
+def test_a_killed_switch_has_no_calls_of_another() -> None:
+    """We remember its legs, for whoever takes them over; it has none."""
+    world = holding()
+    world.switch.begin("a", "sip1")
+    world.settle(500)
+    world.kill_switch()
+    world.lose("g1")
+    world.hear(PeersChanged(("n2",), (("g1", "n2"),)))
+    world.settle(8000)
+    assert of_another(world) == []
+    world.open_switch()
+    world.settle(8000)
+    assert of_another(world) == []
+
+
+def test_a_conversation_that_comes_back_shows_calls_of_another() -> None:
+    world = World()
+    world.switch.begin("a", "sip1")
+    world.open_switch()
+    world.settle(300)
+    world.disconnect()
+    world.hear(PeersChanged(("n2",), (("g1", "n2"),)))
+    world.open_switch()
+    world.settle(8000)
+    assert len(of_another(world)) == 1
     assert not world.switch.sessions
 
 

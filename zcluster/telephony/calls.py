@@ -83,6 +83,7 @@ class Calls:
         self._is_whole = False
         self._told: dict[str, str] = {}
         self._others_ms: dict[GroupName, int] = {}
+        self._holders: tuple[tuple[GroupName, str], ...] = ()
 
     # -- questions
 
@@ -162,6 +163,7 @@ class Calls:
         self._channels.build = build
         held, self._held_back, self._present = self._held_back, {}, None
         self._channels.take_rows(held.items())
+        self._hear_holders(self._holders, now)
         return self._look()
 
     def _look(self) -> list[Action]:
@@ -271,19 +273,32 @@ class Calls:
                 takeover.is_stale = True
 
     def _hear_holders(self, holders: tuple[tuple[GroupName, str], ...], now: Moment) -> None:
-        """A group whose loss nobody told us, because this process began after it."""
+        """A group whose loss nobody told us, because this process began after it. A switch that is gone has no
+        legs, whatever we remember of it; and those of a group that was lost end already.
+        """
+        self._holders = holders
         for group, holder in holders:
             lane = self._lanes.get(group)
             if lane is None or lane.counter is not None or holder in ("", self._node):
                 self._others_ms.pop(group, None)
-            elif self._channels.of_group(group):
+            elif self._lives_unasked(group):
                 self._others_ms.setdefault(group, now.mono_ms)
+            else:
+                self._others_ms.pop(group, None)
+
+    def _lives_unasked(self, group: GroupName) -> bool:
+        channels = self._channels
+        return self._desk.is_open and any(
+            not channels.is_condemned(uuid) for uuid in channels.of_group(group)
+        )
 
     def _lose_to_others(self, now: Moment) -> list[Action]:
         actions: list[Action] = []
         for group, since_ms in list(self._others_ms.items()):
             if now.mono_ms - since_ms >= OTHERS_MS:
                 del self._others_ms[group]
+                if not self._lives_unasked(group):
+                    continue
                 self._channels.condemn(group)
                 actions += self._lanes[group].lose(now)
                 text = f"legs of {group} live here, but another node holds it: they end"
