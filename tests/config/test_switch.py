@@ -44,7 +44,7 @@ def test_an_empty_section_means_the_switch_of_this_host_as_it_is_shipped() -> No
         pulse_ms=50,
         pulse_limit_ms=500,
         limits_port=8022,
-        batch_calls=30,
+        batch_calls=50,
         conditions=(),
     )
 

@@ -87,7 +87,7 @@ class SwitchSettings:
     pulse_ms: int = 50
     pulse_limit_ms: int = 500
     limits_port: int = 8022
-    batch_calls: int = 30
+    batch_calls: int = 50
     conditions: tuple[SwitchCondition, ...] = ()
 
 

@@ -162,7 +162,7 @@ class SwitchTable(Table):
     pulse_ms: Annotated[int, Field(ge=20, le=10_000)] = 50
     pulse_limit_ms: Annotated[int, Field(ge=50, le=60_000)] = 500
     limits_port: Port = 8022
-    batch_calls: Annotated[int, Field(ge=1, le=MOST_BATCH_CALLS)] = 30
+    batch_calls: Annotated[int, Field(ge=1, le=MOST_BATCH_CALLS)] = 50
     condition: Any = None
 
 

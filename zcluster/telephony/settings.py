@@ -45,7 +45,7 @@ class TelephonySettings:
     pulse_ms: int = 50
     pulse_limit_ms: int = 500
     conditions: tuple[Condition, ...] = ()
-    batch_calls: int = 30
+    batch_calls: int = 50
     rates: Mapping[str, int] = field(default_factory=dict)
     strict_limits: Mapping[str, int] = field(default_factory=dict)
     limits_port: int = 8022
