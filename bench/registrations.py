@@ -38,7 +38,7 @@ class Node:
 
     def __init__(self, group: str) -> None:
         own = Writer(StreamId("a", 1, REGISTRATIONS), bytes(32), StreamLimits())
-        self.tables = Tables(own, Peers({}, {"a": 1, "b": 1}))
+        self.tables = Tables(own, Peers(incarnations={"a": 1, "b": 1}))
         self.part = Registrations(TelephonySettings("a", GROUPS), self)
         self.mono_ms = 0
         self.orders = 0

@@ -67,16 +67,19 @@ def test_a_piece_is_one_message_and_all_come_in_their_order() -> None:
     assert max(bus.fetched) <= FETCHED_MESSAGES
 
 
+def take_all(turns: BusTurns, now_ms: int) -> None:
+    while turns.has_more:
+        turns.piece(now_ms)
+
+
 def test_silence_is_judged_when_nothing_waits_but_not_never() -> None:
     turns, bus, ear = made(3)
-    while turns.has_more:
-        turns.piece(1010)
+    take_all(turns, 1010)
     assert bus.ran == [], "what came may end a silence"
     turns.piece(1010)
     assert bus.ran == [1010]
     bus.waiting = [Received("n2", b"x")] * 100
-    while turns.has_more:
-        turns.piece(1210 + LONGEST_LATE_MS)
+    take_all(turns, 1210 + LONGEST_LATE_MS)
     assert bus.ran == [1010, 1210 + LONGEST_LATE_MS]
     assert ear.moved == [PathChanged("n3")] * 2
 
