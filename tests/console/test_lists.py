@@ -15,8 +15,9 @@ from hypothesis import strategies as some
 from zcluster.adapters.control_socket import ControlSocket
 from zcluster.cli import commands
 from zcluster.console import calls, limits, registrations
-from zcluster.console.lists import Listed, Selection, counts_page, width_of
+from zcluster.console.lists import Listed, Selection, count, counts_page, width_of
 from zcluster.console.words import WIDTH
+from zcluster.errors import ControlSocketError
 
 EVERYTHING = Selection()
 
@@ -266,3 +267,9 @@ def test_another_programs_socket_is_refused_in_words(tmp_path: Path) -> None:
     with answering(path, [], "status"):
         done = CliRunner().invoke(commands, ["limits", "--socket", str(path)])
         assert "not a data process of this version" in str(done.exception)
+
+
+def test_a_node_without_a_data_process_says_why(tmp_path: Path) -> None:
+    (tmp_path / "control.sock").touch()
+    with pytest.raises(ControlSocketError, match=r"\[switch\]"):
+        count(tmp_path / "data.sock", "calls", EVERYTHING)

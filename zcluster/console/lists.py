@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zcluster.adapters.control_socket import FILE_NAME as CONTROL_SOCKET
 from zcluster.adapters.control_socket import ask
 from zcluster.console.words import counted, paragraph, printable, table
 from zcluster.errors import ControlSocketError
@@ -75,6 +76,9 @@ def count(socket_path: Path, name: str, selection: Selection) -> Row:
 
 
 def _checked(socket_path: Path, name: str, question: Mapping[str, object]) -> Row:
+    if not socket_path.exists() and socket_path.with_name(CONTROL_SOCKET).exists():
+        text = f"{socket_path}: this node has no data process; it needs [switch] in the cluster's file"
+        raise ControlSocketError(f"{text}, and witnesses have none: see `zcluster status`")
     answer = ask(socket_path, question, timeout_s=30.0)
     if answer.get("schema") != f"zcluster.{name}/1":
         fault = answer.get("error") or "not a data process of this version"

@@ -25,8 +25,8 @@ from zcluster.lab.fake_switch.dialog import (
     begin_as_callee,
     contact_of,
     first_cseq,
+    is_at,
     named,
-    place_of,
     reply,
 )
 from zcluster.lab.fake_switch.dialplan import Route
@@ -206,7 +206,7 @@ class Calls:
                 target=target,
                 peer=way,
                 local_cseq=first_cseq(now.wall_s),
-                routes=() if place_of(target) == way else (f"<sip:{way[0]}:{way[1]}>",),
+                routes=() if is_at(target, way) else (f"<sip:{way[0]}:{way[1]}>",),
             ),
             destination=read_uri(target).user,
             caller=caller.caller,

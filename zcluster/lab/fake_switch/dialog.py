@@ -155,6 +155,12 @@ def named(address: str) -> str:
     return display_name(address) or read_uri(address).user
 
 
+def is_at(uri: str, place: Place) -> bool:
+    """Whether a URI names this host and port; one with a name in it names none."""
+    found = read_uri(uri)
+    return (found.host.strip("[]"), found.port or SIP_PORT) == place
+
+
 def place_of(uri: str) -> Place:
     """Host and port of a URI. Raises BadMessage for a host that is a name: looking one up would block."""
     found = read_uri(uri)

@@ -3,8 +3,7 @@
 What must hold: the same numbers as in the laboratory's real switch (zcluster/lab/switch_configuration.py): 7xxx is
 answered here, 8xxx goes to the carrier within the limit "trunk", 9xxx to the carrier, another is a telephone. Only
 here: "limited-NAME-MAX" goes to the carrier within the limit NAME. A telephone of another node is called by way of
-the holder of its address (`fs_path`), which sends on to the path that the URI names (`zcluster-path`), and only for the
-cluster's own addresses: without a look-up there, so without a loop.
+the holder of its address (`fs_path`), which looks its user up again in the profile that got the call.
 """
 
 from __future__ import annotations
@@ -55,12 +54,6 @@ def route(user: str, entry: Registration | None, carrier: Place, trunk_limit: in
     if _CARRIER.fullmatch(user):
         return outside
     return _telephone(entry) if entry else Route()
-
-
-def path_of(uri: str) -> Place | None:
-    """Where a URI with a `zcluster-path` is to be sent. Raises BadMessage for an unusable one."""
-    inner = _parameter(uri, "zcluster-path")
-    return place_of(inner) if inner else None
 
 
 def _telephone(entry: Registration) -> Route:

@@ -14,7 +14,7 @@ from zcluster.lab.fake_switch import api
 from zcluster.lab.fake_switch.calls import Calls
 from zcluster.lab.fake_switch.core_db import CoreDatabase
 from zcluster.lab.fake_switch.dialog import reply
-from zcluster.lab.fake_switch.dialplan import Route, path_of, route
+from zcluster.lab.fake_switch.dialplan import Route, route
 from zcluster.lab.fake_switch.event_thread import EventThread
 from zcluster.lab.fake_switch.exchange import Exchange
 from zcluster.lab.fake_switch.leg import Direction
@@ -170,7 +170,7 @@ class FakeSwitch:
     def _begin(self, profile: Profile, peer: Place, request: Request, now: Now) -> None:
         match request.method:
             case "INVITE":
-                way = self._route(profile, peer, request)
+                way = self._route(profile, request)
                 profile.calls_in += 1
                 profile.calls_out += way.way is not None
                 self.state.calls.invite(profile.plan, peer, request, way, now)
@@ -183,10 +183,8 @@ class FakeSwitch:
             case _:
                 self._respond(profile, peer, request, 501, "Not Implemented")
 
-    def _route(self, profile: Profile, peer: Place, request: Request) -> Route:
+    def _route(self, profile: Profile, request: Request) -> Route:
         user, plan = read_uri(request.uri).user, self.state.plan
-        if peer[0] in {each.address for each in plan.profiles} and (inner := path_of(request.uri)):
-            return Route(f"sip:{read_uri(request.uri).place}", inner)
         entry = self.state.registrations.find(profile.plan.name, user)
         return route(user, entry, plan.carrier, plan.trunk_limit)
 
