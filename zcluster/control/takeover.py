@@ -30,7 +30,7 @@ class Watch:
     `holder` lists the group in its beats (claimed or open) with `counter`; "" when nobody does.
     `evidence_ms` is the last sign of life of its lease that came through other voters. `is_clean` says
     that the last opened ballot was closed by its own kernel, confirmed. `last_holder` opened it last, beside a switch
-    of `last_build` ( for unknown).
+    of `last_build` (empty: unknown).
     """
 
     __slots__ = (
