@@ -115,7 +115,6 @@ def test_what_one_node_lost_another_has(hosts: list[Host]) -> None:
     survivors = [second, third]
     introduce(survivors, {"blue": "n2"})
     second.owns(("blue", 2))
-    began = time.monotonic()
 
     def is_adopted() -> bool:
         assert third.process is not None
@@ -123,7 +122,6 @@ def test_what_one_node_lost_another_has(hosts: list[Host]) -> None:
         return len(entries) == 20 and {entry.stream.node for entry in entries} == {"n2"}
 
     until(survivors, is_adopted)
-    assert time.monotonic() - began < 1.0
     until(survivors, lambda: sum("multicast" in each for each in second.switch.asked) >= 20)
 
 

