@@ -33,7 +33,7 @@ from rich.table import Table
 from bench.bar_chart import Bar, Panel, draw_bars
 from bench.simulated_peers import HEARD, listen_to_daemon, peers_work
 from zcluster.config.keyfile import load_key, write_key
-from zcluster.control.timing import PRESETS
+from zcluster.control.timing import PRESETS, preset_timing
 from zcluster.errors import LabError
 from zcluster.lab.cluster_view import Status, ask_status
 from zcluster.lab.configuration import cluster_file
@@ -89,8 +89,8 @@ class Stage:
         config_file.write_text(_only_for_the_daemon(cluster_file(plan, key_file), plan))
         self.switchboard.build_bridges()
         self.peers = self._host(plan.client)
-        beat_ms = PRESETS[plan.preset].beat_ms
-        self.peers.fork("peers", peers_work(plan, keys, beat_ms, has_bus))
+        self._timing = preset_timing(plan.preset, len(plan.nodes))
+        self.peers.fork("peers", peers_work(plan, keys, self._timing, has_bus))
         self.peers.fork("ear", lambda: listen_to_daemon(keys, plan.nodes[0].name, str(self.record)))
         self.host = self._host(plan.nodes[0])
         command = [sys.executable, "-m", "zcluster", "run", "--config", str(config_file)]
@@ -138,7 +138,7 @@ class Stage:
         told = self._counters()
         elapsed_s = (end_ns - begin_ns) / 1e9
         used = {name: round(100 * (after[name] - before.get(name, 0.0)) / elapsed_s, 2) for name in after}
-        beat_ms = PRESETS[self.plan.preset].beat_ms
+        beat_ms = self._timing.beat_ms
         late = sorted(max(gap - beat_ms, 0.0) for gap in gaps_ms(self.record, begin_ns, end_ns))
         memory = memory_kib(self.daemon.process)
         return {

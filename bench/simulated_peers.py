@@ -23,11 +23,12 @@ from pyroute2 import IPRoute
 from zcluster.adapters.bus import BEAT_TOPIC, Bus, BusKeys
 from zcluster.control.document import Document
 from zcluster.control.messages import Ack, Beat, Claim, FoundingView, Grant, Report
+from zcluster.control.timing import Timing
 from zcluster.control.units import NodeState, Pair
 from zcluster.errors import KernelRefused
 from zcluster.lab.plan import LENGTH_V4, HostPlan, Network, Plan
 from zcluster.supervisor.peers import UNICAST_EVERY_BEATS
-from zcluster.supervisor.transport import BUS_EVERY_BEATS
+from zcluster.supervisor.transport import bus_every_beats
 from zcluster.wire.beacon import Envelope
 from zcluster.wire.codec import BeatDecoder, BeatEncoder
 from zcluster.wire.keys import WireKeys
@@ -65,10 +66,11 @@ class _Peer:
 class SimulatedPeers:
     """All nodes of `plan` but the first, which is the daemon. `groups[i]` is held by peer i - 1, from the second on."""
 
-    def __init__(self, plan: Plan, keys: WireKeys, beat_ms: int, has_bus: bool) -> None:
+    def __init__(self, plan: Plan, keys: WireKeys, timing: Timing, has_bus: bool) -> None:
         self._plan = plan
         self._keys = keys
-        self._beat_ns = beat_ms * 1_000_000
+        self._beat_ns = timing.beat_ms * 1_000_000
+        self._bus_every_beats = bus_every_beats(timing)
         self._envelope = Envelope((keys,))
         self._decoder = BeatDecoder()
         self._daemon = plan.nodes[0]
@@ -145,7 +147,7 @@ class SimulatedPeers:
                 speaker.sendto(datagram, (group_address(network), BEACON_PORT))
                 if sequence % UNICAST_EVERY_BEATS == 0:
                     speaker.sendto(datagram, (self._daemon.address(network), BEACON_PORT))
-        turn, rest = divmod(sequence, BUS_EVERY_BEATS)
+        turn, rest = divmod(sequence, self._bus_every_beats)
         if peer.bus is not None and not rest:
             links = tuple(LINK_NAMES.values())
             peer.bus.publish(BEAT_TOPIC + peer.plan.name.encode(), datagram, links[turn % len(links)])
@@ -249,14 +251,14 @@ def add_addresses(nodes: Sequence[HostPlan]) -> None:
                 netlink.addr("add", index=index, address=node.address(network), prefixlen=LENGTH_V4)
 
 
-def peers_work(plan: Plan, keys: WireKeys, beat_ms: int, has_bus: bool) -> Callable[[], None]:
+def peers_work(plan: Plan, keys: WireKeys, timing: Timing, has_bus: bool) -> Callable[[], None]:
     """What the simulating process does."""
 
     def work() -> None:
         _most, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         add_addresses(plan.nodes[1:])
-        SimulatedPeers(plan, keys, beat_ms, has_bus).play()
+        SimulatedPeers(plan, keys, timing, has_bus).play()
 
     return work
 

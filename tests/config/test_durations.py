@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from zcluster.config.durations import dangerous, timing_of, unsafe
 from zcluster.config.schema import TimingTable
-from zcluster.control.timing import PRESETS, Timing
+from zcluster.control.timing import MULTITUDE_NODES, PRESETS, Timing
+
+FEW = 5
 
 
 def table(**values: int) -> TimingTable:
@@ -14,10 +16,18 @@ def table(**values: int) -> TimingTable:
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
-def test_a_preset_alone_is_itself_and_sound(preset: str) -> None:
-    timing = timing_of(preset, table())
-    assert timing == PRESETS[preset]
+@pytest.mark.parametrize("nodes", [FEW, MULTITUDE_NODES, 64])
+def test_a_preset_alone_is_sound(preset: str, nodes: int) -> None:
+    timing = timing_of(preset, nodes, table())
     assert (unsafe(timing), dangerous(timing)) == ((), ())
+
+
+def test_a_multitude_at_standard_beats_less_often_and_is_as_sure_of_its_leases() -> None:
+    few, many = (timing_of("standard", nodes, table()) for nodes in (MULTITUDE_NODES - 1, MULTITUDE_NODES))
+    assert few == PRESETS["standard"]
+    assert (many.lease_ms, many.grant_ms, many.margin_ms) == (few.lease_ms, few.grant_ms, few.margin_ms)
+    assert many.beat_ms > few.beat_ms
+    assert timing_of("standard", MULTITUDE_NODES, table(beat_ms=20)).beat_ms == 20
 
 
 def test_every_duration_of_the_core_has_its_key() -> None:
@@ -25,19 +35,21 @@ def test_every_duration_of_the_core_has_its_key() -> None:
 
 
 def test_what_depends_on_the_lease_follows_it() -> None:
-    timing = timing_of("standard", table(lease_ms=240, silence_ms=400))
+    timing = timing_of("standard", FEW, table(lease_ms=240, silence_ms=400))
     assert (timing.lease_ms, timing.grant_ms) == (240, 270)
     assert (timing.first_probe_ms, timing.second_probe_ms) == (260, 278)
     assert (unsafe(timing), dangerous(timing)) == ((), ())
 
 
 def test_a_given_value_follows_nothing() -> None:
-    timing = timing_of("standard", table(lease_ms=100, grant_ms=180, first_probe_ms=150, timer_b_ms=5000))
+    timing = timing_of(
+        "standard", FEW, table(lease_ms=100, grant_ms=180, first_probe_ms=150, timer_b_ms=5000)
+    )
     assert (timing.grant_ms, timing.first_probe_ms, timing.timer_b_ms) == (180, 150, 5000)
 
 
 def test_a_lease_that_does_not_fit_its_silence_is_a_danger_and_no_error() -> None:
-    timing = timing_of("standard", table(lease_ms=250))
+    timing = timing_of("standard", FEW, table(lease_ms=250))
     assert unsafe(timing) == ()
     (danger,) = dangerous(timing)
     assert danger.key == "timing.silence-ms"
@@ -54,7 +66,7 @@ def test_a_lease_that_does_not_fit_its_silence_is_a_danger_and_no_error() -> Non
     ],
 )
 def test_each_danger_names_its_key(values: dict[str, int], key: str) -> None:
-    assert [danger.key for danger in dangerous(timing_of("standard", table(**values)))] == [key]
+    assert [danger.key for danger in dangerous(timing_of("standard", FEW, table(**values)))] == [key]
 
 
 _some_ms = st.integers(1, 400)
@@ -67,5 +79,5 @@ _some_ms = st.integers(1, 400)
 def test_errors_and_dangers_together_are_what_the_core_objects_to(
     preset: str, values: dict[str, int]
 ) -> None:
-    timing = timing_of(preset, table(**values))
+    timing = timing_of(preset, FEW, table(**values))
     assert len(unsafe(timing)) + len(dangerous(timing)) == len(timing.faults())

@@ -15,6 +15,7 @@ from zcluster.adapters.bus import Bus, BusKeys
 from zcluster.control.actions import Action
 from zcluster.control.events import BeatReceived, Event
 from zcluster.control.messages import Beat
+from zcluster.control.timing import PRESETS
 from zcluster.supervisor.chronicle import wall_ms
 from zcluster.supervisor.loop import Loop, monotonic_ms
 from zcluster.supervisor.side_thread import SideThread
@@ -28,7 +29,7 @@ from zcluster.wire.shorter import TOO_LONG
 pytestmark = pytest.mark.kernel
 
 KEYS = derive(b"t" * 32)
-BEAT_MS = 20
+TIMING = PRESETS["standard"]
 
 
 def plain(sequence: int) -> Beat:
@@ -64,7 +65,7 @@ class Side:
             BeatEncoder(),
             Envelope((KEYS,)),
             Bus(BusKeys(KEYS.server, KEYS.client)),
-            BEAT_MS,
+            TIMING,
             kernel.submit,
         )
         self._open.callback(self.transport.close)
@@ -80,7 +81,7 @@ class Side:
         if isinstance(event, BeatReceived):
             self.heard.append(event)
         if now_ms >= self._deadline_ms:
-            self._deadline_ms = now_ms + BEAT_MS
+            self._deadline_ms = now_ms + TIMING.beat_ms
             self._sequence += 1
             beat = self.beat(self._sequence)._replace(node=self.name, incarnation=self._incarnation)
             self.transport.send(beat, now_ms)

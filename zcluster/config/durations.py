@@ -10,18 +10,18 @@ from dataclasses import replace
 
 from zcluster.config.fault import Fault
 from zcluster.config.schema import TimingTable
-from zcluster.control.timing import PRESETS, Timing
+from zcluster.control.timing import Timing, preset_timing
 
 BEATS_IN_A_LEASE = 4
 
 
-def timing_of(preset: str, table: TimingTable) -> Timing:
-    """The preset's durations with the table's over them.
+def timing_of(preset: str, nodes: int, table: TimingTable) -> Timing:
+    """The preset's durations for so many expected nodes, with the table's over them.
 
     What depends on a replaced value and is not given itself follows it: the grant is lease and margin, and the
     probes keep their distance from the end of the lease.
     """
-    basis = PRESETS[preset]
+    basis = preset_timing(preset, nodes)
     given = table.model_dump(exclude_none=True)
     lease_ms = given.get("lease_ms", basis.lease_ms)
     shift_ms = lease_ms - basis.lease_ms

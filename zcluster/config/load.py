@@ -137,8 +137,13 @@ class _Reader:
             cluster, links, groups, sites, all_links_known=self._all_links_known()
         )
         self._faults += faults_around_switch(switch, links, groups, limits)
-        if cluster and timing and not self._has_fault_in("timing") and cluster.has("preset"):
-            self._faults += unsafe(timing_of(cluster.preset, timing))
+        if (
+            cluster
+            and timing
+            and not self._has_fault_in("timing")
+            and cluster.has("preset", "expected_nodes")
+        ):
+            self._faults += unsafe(timing_of(cluster.preset, cluster.expected_nodes, timing))
         if self._faults:
             placed = (replace(fault, line=line_of(fault.path, self._lines)) for fault in self._faults)
             return Reading(None, tuple(sorted(placed, key=lambda fault: fault.line)), self._lines)
@@ -148,7 +153,7 @@ class _Reader:
             name=cluster.name,
             expected_nodes=cluster.expected_nodes,
             preset=cluster.preset,
-            timing=timing_of(cluster.preset, timing),
+            timing=timing_of(cluster.preset, cluster.expected_nodes, timing),
             key_file=cluster.key_file,
             state_dir=cluster.state_dir,
             run_dir=cluster.run_dir,

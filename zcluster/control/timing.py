@@ -8,7 +8,7 @@ comes; the margin covers clock drift, one scheduler tick and the send queue.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 DRIFT_PER_MILLE = 2
@@ -16,6 +16,8 @@ SCHEDULER_TICK_MS = 4
 SEND_QUEUE_MS = 2
 LONG_GRANT_MS = 3000
 LONG_LEASE_MS = 2800
+# Every node hears every other one, on every link: what that costs grows with the square of the nodes.
+MULTITUDE_NODES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +105,13 @@ PRESETS: Mapping[str, Timing] = MappingProxyType(
         ),
     }
 )
+
+# Four beats still fit a lease, and grants end a beat and a tick before silence does: a node may look once a beat.
+_MULTITUDES: Mapping[str, Timing] = MappingProxyType(
+    {"standard": replace(PRESETS["standard"], beat_ms=35, silence_ms=220)}
+)
+
+
+def preset_timing(preset: str, nodes: int) -> Timing:
+    """The durations of a preset in a cluster of so many expected nodes."""
+    return _MULTITUDES.get(preset, PRESETS[preset]) if nodes >= MULTITUDE_NODES else PRESETS[preset]

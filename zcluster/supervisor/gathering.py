@@ -15,12 +15,11 @@ from __future__ import annotations
 
 from zcluster.control.node import Node
 from zcluster.control.ownership import Phase
-from zcluster.control.timing import SCHEDULER_TICK_MS, Timing
+from zcluster.control.timing import MULTITUDE_NODES, SCHEDULER_TICK_MS, Timing
 
 SHORT_SHARE = 10
 LONGEST_SHORT_MS = 4
 CROWD_NODES = 8  # in smaller clusters a long wait saves little, and the failover is what people look at
-MULTITUDE_NODES = 16
 LATELY_BEATS = 3
 
 

@@ -20,6 +20,7 @@ from zcluster.adapters.bus import BEAT_TOPIC, STORY_TOPIC, Bus
 from zcluster.adapters.multicast import BeaconSocket
 from zcluster.control.events import BeatReceived, BeatRepeated, Event
 from zcluster.control.messages import Beat, Report
+from zcluster.control.timing import Timing
 from zcluster.control.units import LinkName, NodeName
 from zcluster.errors import BadMessage, KernelRefused
 from zcluster.supervisor.loop import Loop, monotonic_ms
@@ -36,8 +37,8 @@ BATCH_MESSAGES = 64
 RETRY_MS = (200, 500, 1000, 2000)
 SWEEP_MS = 1000
 BUS_REVIEW_BEATS = 4
-# Shorter than any lease: who hears us on the bus alone hears us in time, and his acknowledgements show it.
 BUS_EVERY_BEATS = 4
+BUS_LEASE_SHARE = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Transport:
         encoder: BeatEncoder,
         envelope: Envelope,
         bus: Bus,
-        beat_ms: int,
+        timing: Timing,
         submit_kernel: Callable[[Errand], bool],
     ) -> None:
         self._node = node
@@ -87,7 +88,8 @@ class Transport:
         self._encoder = encoder
         self._envelope = envelope
         self._bus = bus
-        self._peers = Peers(beat_ms)
+        self._peers = Peers(timing.beat_ms)
+        self._bus_every_beats = bus_every_beats(timing)
         self._lines = {place.link: _Line(place) for place in places}
         self._bus_ports = {place.link: place.bus_port for place in places}
         self._topic = BEAT_TOPIC + node.encode("ascii")
@@ -171,7 +173,7 @@ class Transport:
         if is_news or self._is_bus_needed:
             self._bus.publish(self._topic, datagram)
             return
-        turn, rest = divmod(beat.sequence, BUS_EVERY_BEATS)
+        turn, rest = divmod(beat.sequence, self._bus_every_beats)
         names = [name for name, line in self._lines.items() if line.has_bus]
         if names and not rest:
             self._bus.publish(self._topic, datagram, names[turn % len(names)])
@@ -237,7 +239,7 @@ class Transport:
         if isinstance(event, BeatReceived):
             self._newest[node, link] = event.beat.sequence
             ack = event.beat.acks.get(self._node)
-            if ack is not None and self._sent_sequence - ack.sequence > BUS_EVERY_BEATS:
+            if ack is not None and self._sent_sequence - ack.sequence > self._bus_every_beats:
                 self._peers.hears_us_late(node, monotonic_ms())
             return True
         if self._newest.get((node, link)) == event.sequence:
@@ -401,6 +403,13 @@ class Transport:
             if line.beacon is not None:
                 line.beacon.close()
         self._bus.close()
+
+
+def bus_every_beats(timing: Timing) -> int:
+    """Every which beat goes on the bus when it says nothing new: who hears us there alone hears us well within a
+    lease, and his acknowledgements show it.
+    """
+    return max(1, min(BUS_EVERY_BEATS, int(BUS_LEASE_SHARE * timing.lease_ms / timing.beat_ms)))
 
 
 def _clock_for(beat: Beat) -> int | None:
