@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from zcluster.adapters.journal import Journal, Record
+from zcluster.adapters.journal import Journal, Record, record_from
 from zcluster.control.actions import Tell
 from zcluster.supervisor.chronicle import Chronicle
 from zcluster.supervisor.side_thread import SideThread
 from zcluster.supervisor.story import LARGEST_RECORDS, Story
 
 NOW_MS = 1_800_000_000_000
+LIFE = 77
 
 
 class Host:
@@ -29,6 +30,7 @@ class Host:
         self.journal = Journal(directory)
         self.chronicle = Chronicle(
             name,
+            LIFE,
             Story(),
             self.journal,
             self.side_thread,
@@ -56,7 +58,7 @@ TOLD = Tell("notice", "takeover", "blue: n1 holds epoch 4", {"group": "blue", "e
 def test_what_is_told_reaches_journal_log_story_and_bus(host: Host) -> None:
     host.chronicle.tell(TOLD)
     host.settle()
-    record = Record(NOW_MS, "n1", "notice", "takeover", TOLD.text, TOLD.facts)
+    record = Record(NOW_MS, "n1", "notice", "takeover", TOLD.text, TOLD.facts, LIFE, 1)
     assert host.chronicle.story.about("") == [record]
     assert Journal(host.directory).recent(5) == [record]
     assert host.log.getvalue().endswith("notice  n1 takeover: blue: n1 holds epoch 4\n")
@@ -90,6 +92,14 @@ def packed(**changed: object) -> bytes:
         packed(level="loud"),
         packed(at_ms=NOW_MS + 90_000_000),
         packed(facts={1: 2}),
+        packed(at_ms=-1),
+        packed(at_ms=True),
+        packed(number=1),
+        packed(incarnation=1),
+        packed(incarnation=1, number=-1),
+        packed(incarnation=2**53, number=1),
+        packed(incarnation=1, number=2**53),
+        packed(incarnation=1.0, number=1),
         packed(text="x" * 17_000),
     ],
 )
@@ -103,7 +113,7 @@ def test_bytes_that_are_no_record_of_a_peer_are_counted_and_dropped(host: Host, 
 def test_no_bytes_raise(bodies: list[bytes]) -> None:
     side_thread = SideThread("disk")
     chronicle = Chronicle(
-        "n1", Story(), Journal(Path("/proc/none")), side_thread, lambda _: None, io.StringIO()
+        "n1", LIFE, Story(), Journal(Path("/proc/none")), side_thread, lambda _: None, io.StringIO()
     )
     chronicle.hear(bodies)
     assert side_thread.stop()
@@ -118,10 +128,35 @@ def test_a_journal_that_cannot_be_written_is_counted(tmp_path: Path) -> None:
     assert host.log.getvalue() != ""
 
 
-def test_a_story_too_long_for_the_bus_stays_here(host: Host) -> None:
-    host.chronicle.tell(Tell("info", "state", "long", {"text": "x" * 20_000}))
-    assert host.published == []
-    assert host.chronicle.counts["untold"] == 1
+@pytest.mark.parametrize("fact", ["x" * 20_000, 2**70, "\udc80"])
+def test_facts_that_the_bus_cannot_carry_are_left_out_and_no_number_is_missing(
+    host: Host, fact: object
+) -> None:
+    for tell in (TOLD, Tell("info", "state", "odd", {"fact": fact}), TOLD):
+        host.chronicle.tell(tell)
+    host.settle()
+    records = [record_from(msgpack.unpackb(body)) for body in host.published]
+    assert [record.number for record in records] == [1, 2, 3]
+    assert records[1].text == "odd"
+    assert len(host.published[1]) < 2000
+
+
+def test_the_same_words_twice_in_a_millisecond_are_two_records(host: Host, tmp_path: Path) -> None:
+    host.chronicle.tell(TOLD)
+    host.chronicle.tell(TOLD)
+    peer = Host(tmp_path / "peer", "n2")
+    peer.chronicle.hear(host.published + host.published)
+    assert [record.number for record in peer.chronicle.story.about("")] == [1, 2]
+    peer.settle()
+    host.settle()
+
+
+def test_a_record_of_an_older_version_is_told_once_too(host: Host) -> None:
+    plain = Record(NOW_MS, "n2", "info", "state", "text", {}).plain()
+    del plain["incarnation"], plain["number"]
+    host.chronicle.hear([msgpack.packb(plain), packed()])
+    assert [record.number for record in host.chronicle.story.about("")] == [0]
+    host.settle()
 
 
 def test_the_ring_is_bounded_and_finds_alarms() -> None:
@@ -131,6 +166,26 @@ def test_the_ring_is_bounded_and_finds_alarms() -> None:
         story.add(Record(number, "n1", level, "code", f"text {number % 200}", {}))
     assert len(story.about("")) == LARGEST_RECORDS
     assert [record.at_ms for record in story.alarms(100)] == [400, 500]
+    assert (story.oldest, story.newest) == (11, LARGEST_RECORDS + 10)
+
+
+@given(some.integers(0, 900), some.integers(0, 900), some.integers(0, 40))
+def test_what_comes_behind_a_place_has_no_gap(told: int, place: int, most: int) -> None:
+    story = Story(Record(number, "n1", "info", "code", "", {}, 1, number) for number in range(1, told + 1))
+    expected = [number for number in range(1, told + 1) if number > place and number > told - LARGEST_RECORDS]
+    found = story.after(place, most)
+    assert [number for number, _ in found] == expected[:most]
+    assert all(record.number == number for number, record in found)
+
+
+def test_what_has_left_the_ring_may_come_again() -> None:
+    story = Story()
+    first = Record(1, "n1", "info", "code", "", {}, 1, 1)
+    assert story.add(first)
+    assert not story.add(first)
+    for number in range(2, LARGEST_RECORDS + 2):
+        story.add(first._replace(number=number))
+    assert story.add(first)
 
 
 def test_the_story_of_a_group_keeps_what_names_no_group() -> None:

@@ -71,7 +71,18 @@ def test_foreign_values_are_refused_or_become_a_record(value: object) -> None:
         pass
 
 
-@pytest.mark.parametrize("key", ["at_ms", "node", "level", "code", "text", "facts"])
+def test_what_an_older_version_wrote_has_no_number() -> None:
+    plain = record(1).plain()
+    del plain["incarnation"], plain["number"]
+    assert record_from(plain) == record(1)
+    numbered = record(1)._replace(incarnation=1_700_000_000_000, number=3)
+    assert record_from(json.loads(encode_line(numbered))) == numbered
+
+
+FIELDS = ["at_ms", "node", "level", "code", "text", "facts", "incarnation", "number"]
+
+
+@pytest.mark.parametrize("key", FIELDS)
 def test_a_record_with_a_field_of_the_wrong_kind_is_refused(key: str) -> None:
     plain = record(1).plain()
     assert record_from(plain) == record(1)

@@ -1,4 +1,4 @@
-"""The local control socket: one JSON object a line in, one a line out, behind file permissions.
+"""The local control socket: one JSON object a line in, one or more a line out, behind file permissions.
 
 What must hold: nothing here ever blocks the loop; clients, bytes and answers are bounded, and a client that
 breaks a bound is dropped; who may ask is decided by the socket file's mode alone (0600: root).
@@ -21,7 +21,7 @@ from zcluster.errors import ControlSocketError, KernelRefused
 FILE_NAME = "control.sock"
 LARGEST_REQUEST_BYTES = 16 << 10
 LARGEST_ANSWER_BYTES = 4 << 20
-LARGEST_CLIENTS = 32
+LARGEST_CLIENTS = 64
 LARGEST_TURN_EVENTS = 64
 
 
@@ -98,11 +98,24 @@ class ControlSocket:
         client = self._clients.get(client_name)
         if client is None:
             return
-        line = json.dumps(body, separators=(",", ":"), default=str).encode("utf-8") + b"\n"
-        if len(client.unsent) + len(line) > LARGEST_ANSWER_BYTES:
+        self._send(client, json.dumps(body, separators=(",", ":"), default=str).encode("utf-8") + b"\n")
+
+    def pass_on(self, client_name: int, lines: bytes) -> None:
+        """Send lines that this client did not ask for one by one; look at `unsent_bytes` before."""
+        client = self._clients.get(client_name)
+        if client is not None:
+            self._send(client, lines)
+
+    def unsent_bytes(self, client_name: int) -> int | None:
+        """What this client has not taken yet; None for one that has gone or reads its last answer."""
+        client = self._clients.get(client_name)
+        return None if client is None or client.is_ending else len(client.unsent)
+
+    def _send(self, client: _Client, lines: bytes) -> None:
+        if len(client.unsent) + len(lines) > LARGEST_ANSWER_BYTES:
             self._drop(client)
             return
-        client.unsent += line
+        client.unsent += lines
         self._flush(client)
 
     def close(self) -> None:
@@ -205,7 +218,7 @@ def ask(path: Path, body: Mapping[str, object], timeout_s: float = 5.0) -> Mappi
             connection.sendall(json.dumps(body).encode("utf-8") + b"\n")
             line = _line_from(connection)
     except OSError as error:
-        raise ControlSocketError(_mend(path, error, timeout_s)) from error
+        raise ControlSocketError(mend(path, error, timeout_s)) from error
     answer = _request_body(line)
     if answer is None:
         raise ControlSocketError(f"{path}: the daemon closed the connection without an answer; see its log")
@@ -222,7 +235,8 @@ def _line_from(connection: socket.socket) -> bytes:
     return bytes(received)
 
 
-def _mend(path: Path, error: OSError, timeout_s: float) -> str:
+def mend(path: Path, error: OSError, timeout_s: float = 0.0) -> str:
+    """Why the daemon behind `path` cannot be asked, and what to do."""
     match error:
         case FileNotFoundError():
             return f"no daemon listens at {path}; is `zcluster run` running on this host?"

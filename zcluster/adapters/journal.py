@@ -11,7 +11,7 @@ import json
 from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TypeGuard
 
 from zcluster.errors import StateFileError
 
@@ -20,10 +20,17 @@ OLDER_FILE_NAME = "journal.1.jsonl"
 LARGEST_BYTES = 4 << 20
 LARGEST_LINE_BYTES = 16 << 10
 LEVELS = ("info", "notice", "warning", "alarm")
+NUMBER_END = 2**53  # JSON numbers that every language keeps whole
+
+_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 class Record(NamedTuple):
-    """One thing told. `at_ms` is wall-clock milliseconds since 1970 on `node`, where it happened."""
+    """One thing told. `at_ms` is wall-clock milliseconds since 1970 on `node`, where it happened.
+
+    `number` counts what that node told in its life `incarnation`, from 1 and without a gap; both are 0 for what
+    an older version told.
+    """
 
     at_ms: int
     node: str
@@ -31,6 +38,8 @@ class Record(NamedTuple):
     code: str
     text: str
     facts: Mapping[str, object]
+    incarnation: int = 0
+    number: int = 0
 
     def plain(self) -> dict[str, object]:
         """As JSON-ready values."""
@@ -42,25 +51,33 @@ def record_from(value: object) -> Record:
     if not isinstance(value, dict):
         raise ValueError("not an object")
     at_ms, facts = value.get("at_ms"), value.get("facts", {})
+    incarnation, number = value.get("incarnation", 0), value.get("number", 0)
     words = [value.get(key) for key in ("node", "level", "code", "text")]
-    if (
-        type(at_ms) is not int
-        or not isinstance(facts, dict)
-        or not all(isinstance(key, str) for key in facts)
-    ):
+    if not _is_whole(at_ms) or not isinstance(facts, dict) or not all(isinstance(key, str) for key in facts):
         raise ValueError("at_ms or facts is malformed")
     if not all(isinstance(word, str) for word in words) or words[1] not in LEVELS:
         raise ValueError("node, level, code or text is malformed")
-    return Record(at_ms, str(words[0]), str(words[1]), str(words[2]), str(words[3]), facts)
+    if not _is_whole(incarnation) or not _is_whole(number) or bool(incarnation) != bool(number):
+        raise ValueError("incarnation or number is malformed")
+    node, level, code, text = map(str, words)
+    return Record(at_ms, node, level, code, text, facts, incarnation, number)
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value < NUMBER_END
+
+
+def without_facts(record: Record, size_bytes: int) -> Record:
+    """The record in short, where its facts, in all of `size_bytes`, do not fit."""
+    return record._replace(text=record.text[:1000], facts={"left_out": f"{size_bytes} bytes of facts"})
 
 
 def encode_line(record: Record) -> bytes:
     """The record as one line; facts that do not fit or are not plain values are left out, and it says so."""
-    plain = record.plain()
-    line = json.dumps(plain, separators=(",", ":"), default=str).encode("utf-8")
+    line = _encode(record.plain()).encode("ascii")
     if len(line) >= LARGEST_LINE_BYTES:
-        plain.update(text=record.text[:1000], facts={"left_out": f"{len(line)} bytes of facts"})
-        line = json.dumps(plain, separators=(",", ":")).encode("utf-8")
+        short = without_facts(record, len(line)).plain()
+        line = _encode(short).encode("ascii")
     return line + b"\n"
 
 

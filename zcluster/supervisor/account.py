@@ -18,6 +18,7 @@ from zcluster.control.view import view
 from zcluster.supervisor.chronicle import Chronicle, wall_ms
 from zcluster.supervisor.data_child import DataChild
 from zcluster.supervisor.discovery import Discovery
+from zcluster.supervisor.following import Following
 from zcluster.supervisor.ground import Ground
 from zcluster.supervisor.loop import Loop, monotonic_ms
 from zcluster.supervisor.perform import Performer
@@ -51,6 +52,7 @@ class Parts:
     performer: Performer
     chronicle: Chronicle
     recorded: Mapping[str, int]
+    following: Following
     data: DataChild | None
 
 
@@ -109,6 +111,7 @@ class Account:
             "floods": figures.floods,
             "cpu_ms": time.process_time_ns() // 1_000_000,
             "control_clients_dropped": parts.control.dropped_clients,
+            "followers": len(parts.following),
             "neighbour_frames_malformed": self._ground.neighbours.malformed,
         }
         for prefix, counts in (
@@ -119,6 +122,7 @@ class Account:
             ("", parts.performer.counts),
             ("", parts.chronicle.counts),
             ("recording_", parts.recorded),
+            ("followers_", parts.following.counts),
             ("data_child_", parts.data.counts if parts.data is not None else {}),
             ("data_", parts.data.figures if parts.data is not None else {}),
         ):

@@ -132,7 +132,7 @@ class _Assembly:
             BeatEncoder(),
             Envelope((keys,)),
             self._bus,
-            configuration.timing.beat_ms,
+            configuration.timing,
             self._kernel.submit,
         )
         stack.callback(self._transport.close)
@@ -144,6 +144,7 @@ class _Assembly:
         )
         self._chronicle = Chronicle(
             self._name,
+            self._incarnation,
             Story(self._journal.recent(LARGEST_RECORDS)),
             self._journal,
             self._disk,
@@ -217,6 +218,7 @@ class _Assembly:
                 self._discovery,
                 self._performer,
                 self._questions,
+                self._questions.following,
                 signals,
                 self._life,
                 OlderLives(self._reader.take_older, self._is_alive, self._chronicle.tell, now_ms),
@@ -261,6 +263,7 @@ class _Assembly:
                 self._performer,
                 self._chronicle,
                 self._recorded,
+                self._questions.following,
                 self._data,
             ),
         )

@@ -1,6 +1,7 @@
 """What is told goes four ways: this host's journal and log, the story ring, and the bus for peers and tools.
 
-What must hold: telling never waits for a disk or a terminal (the side thread does); what peers tell is checked
+What must hold: what this node tells is numbered without a gap from 1 in each of its lives, so that every listener
+knows what it missed; telling never waits for a disk or a terminal (the side thread does); what peers tell is checked
 like any bytes from the network, kept under their own names, and never spread further.
 """
 
@@ -13,7 +14,7 @@ from typing import TextIO
 
 import msgpack
 
-from zcluster.adapters.journal import Journal, Record, record_from
+from zcluster.adapters.journal import Journal, Record, record_from, without_facts
 from zcluster.control.actions import Tell
 from zcluster.errors import StateFileError
 from zcluster.supervisor.side_thread import SideThread
@@ -42,6 +43,7 @@ class Chronicle:
     def __init__(
         self,
         node: str,
+        incarnation: int,
         story: Story,
         journal: Journal,
         side_thread: SideThread,
@@ -50,6 +52,8 @@ class Chronicle:
         wall_clock: Callable[[], int] = wall_ms,
     ) -> None:
         self._node = node
+        self._incarnation = incarnation
+        self._told = 0
         self.story = story
         self._journal = journal
         self._side_thread = side_thread
@@ -60,18 +64,20 @@ class Chronicle:
 
     def tell(self, tell: Tell) -> None:
         """Something happened here."""
-        record = Record(self._wall_clock(), self._node, tell.level, tell.code, tell.text, tell.facts)
+        self._told += 1
+        record = Record(
+            self._wall_clock(),
+            self._node,
+            tell.level,
+            tell.code,
+            tell.text,
+            tell.facts,
+            self._incarnation,
+            self._told,
+        )
         self.story.add(record)
         self._keep(record, log_line(record))
-        try:
-            body: bytes = msgpack.packb(record.plain(), default=str)
-        except (ValueError, TypeError, OverflowError):
-            self.counts["untold"] += 1
-            return
-        if len(body) <= LARGEST_STORY_BYTES:
-            self._publish(body)
-        else:
-            self.counts["untold"] += 1
+        self._publish(_body(record))
 
     def hear(self, bodies: Sequence[bytes]) -> None:
         """What peers told. Anything that is no record of another node is counted and dropped."""
@@ -106,3 +112,15 @@ class Chronicle:
 
         if not self._side_thread.submit(write):
             self.counts["journal_overflow"] += 1
+
+
+def _body(record: Record) -> bytes:
+    """As on the bus; facts that do not fit are left out, so that no number is missing there."""
+    try:
+        body: bytes = msgpack.packb(record.plain(), default=str, unicode_errors="replace")
+    except (ValueError, TypeError, OverflowError):
+        body = b""
+    if not 0 < len(body) <= LARGEST_STORY_BYTES:
+        short = without_facts(record, len(body)).plain()
+        body = msgpack.packb(short, unicode_errors="replace")
+    return body

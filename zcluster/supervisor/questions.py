@@ -6,7 +6,8 @@
     {"ask": "move", "group": ..., "to": ""}    -> {"ok": true or false, "text"}, when the core has answered
     {"ask": "pin", "group": ..., "to": ...}    -> the same; "to" of "" ends the pin
     {"ask": "roster", "verb": "add" | "remove" | "force", "names": [...]}    -> the same
-    {"ask": "restart"}                         -> the same, and then the daemon ends for its next life
+    {"ask": "follow", "from": ...}             -> a line, and then each record of the story (`.following`)
+    {"ask": "restart"}                         -> the same as a move, and then the daemon ends for its next life
 
 What must hold: a question is untrusted and changes nothing by itself: a wish is an event for the core. Every
 question gets one answer; a wish that the core does not answer in time is answered so.
@@ -19,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from zcluster.adapters.control_socket import ControlSocket, Request
 from zcluster.control.actions import AnswerMove
 from zcluster.control.events import Event, MoveAsked, PinAsked, RestartAsked, RosterAsked
+from zcluster.supervisor.following import Following
 from zcluster.supervisor.story import Story
 
 ANSWER_LIMIT_MS = 3000
@@ -43,6 +45,7 @@ class Questions:
         version: str,
         clock: Callable[[], int],
     ) -> None:
+        self.following = Following(socket, story, node, incarnation, clock)
         self._socket = socket
         self._story = story
         self._status = status
@@ -60,6 +63,7 @@ class Questions:
             answer = self._answer(request, events)
             if answer is not None:
                 self._socket.answer(request.client, answer)
+        self.following.resume()
         return events
 
     def _answer(self, request: Request, events: list[Event]) -> Mapping[str, object] | None:
@@ -75,6 +79,8 @@ class Questions:
                     return _refusal("group is the name of a group, or nothing")
                 records = [record.plain() for record in self._story.about(group)]
                 return {"schema": WHY_SCHEMA, "ok": True, "node": self._node, "records": records}
+            case "follow":
+                return self.following.follow(request)
             case "move":
                 group, target = body.get("group"), body.get("to") or ""
                 if not isinstance(group, str) or not isinstance(target, str):
@@ -96,7 +102,7 @@ class Questions:
             case "restart":
                 events.append(RestartAsked(self._wish(request, ANSWER_LIMIT_MS)))
                 return None
-        return _refusal("ask for ping, status, why, move, pin, roster or restart")
+        return _refusal("ask for ping, status, why, follow, move, pin, roster or restart")
 
     def _wish(self, request: Request, limit_ms: int) -> str:
         """Remember who asked; the identity under which the core will answer."""
