@@ -46,10 +46,10 @@ def _judged(status: Status) -> Verdict:
     unheld = [group["name"] for group in status["groups"] if not group["holder"]]
     if unheld:
         return Verdict(ExitStatus.UNHELD, f"{_have_no_holder(unheld)}: {_why_unheld(status, unheld)}")
-    complaints = _complaints(status)
-    if complaints:
-        more = f" ({len(complaints) - 1} more below)" if len(complaints) > 1 else ""
-        return Verdict(ExitStatus.DEGRADED, f"{_all_held(status)}, but {complaints[0]}{more}.")
+    found = complaints(status)
+    if found:
+        more = f" ({len(found) - 1} more below)" if len(found) > 1 else ""
+        return Verdict(ExitStatus.DEGRADED, f"{_all_held(status)}, but {found[0]}{more}.")
     ready = counted(len(ready_slaves(status)), "slave stands ready", "slaves stand ready")
     return Verdict(ExitStatus.WELL, f"{_all_held(status)}; {ready}.")
 
@@ -81,7 +81,7 @@ def is_missed(node: Mapping[str, Any], link: Mapping[str, Any]) -> bool:
     return not link["is_heard"] and not (node["is_witness"] and link["heard_ms"] is None)
 
 
-def _complaints(status: Status) -> list[str]:
+def complaints(status: Status) -> list[str]:
     """What is not well while every group is held, the worst first."""
     found = [FORCED.format(**status)] if status["is_forced"] else []
     found += [
