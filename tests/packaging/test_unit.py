@@ -12,7 +12,7 @@ from zcluster.adapters import addresses, realtime
 from zcluster.cli import CONFIG_PATH, CONTROL_SOCKET_PATH, commands
 from zcluster.config.load import load
 from zcluster.config.schema import ClusterTable
-from zcluster.data.orphan import LIMIT_S
+from zcluster.adapters.orphan import LIMIT_S
 from zcluster.supervisor.daemon import EXIT_RESTART
 from zcluster.supervisor.signals import STOP_LIMIT_MS
 

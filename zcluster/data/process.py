@@ -33,7 +33,7 @@ from zcluster.config.load import load
 from zcluster.config.passwordfile import load_password
 from zcluster.data.assembly import DataProcess, Plan
 from zcluster.data.life import begin_life
-from zcluster.data.orphan import end_with_the_other_side
+from zcluster.adapters.orphan import end_with_the_other_side
 from zcluster.data.telephony_settings import telephony_settings_of
 from zcluster.errors import ZclusterError
 from zcluster.switch.wishes import Login

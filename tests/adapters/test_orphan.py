@@ -14,7 +14,7 @@ import pytest
 
 from tests.data import lone_process
 from tests.data.fakes import RECOVERY
-from zcluster.data.orphan import LIMIT_S
+from zcluster.adapters.orphan import LIMIT_S
 from zcluster.wire.local_link import LARGEST_PACKET_BYTES, Figures, PacketReader
 
 PATIENCE_S = 30.0
@@ -39,7 +39,7 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
 def hanging(how: str, there: socket.socket) -> subprocess.Popen[bytes]:
     script = (
         "import atexit, ctypes, signal, sys, time\n"
-        "from zcluster.data.orphan import end_with_the_other_side\n"
+        "from zcluster.adapters.orphan import end_with_the_other_side\n"
         "import socket\n"
         f"other = socket.socket(fileno={there.fileno()})\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"

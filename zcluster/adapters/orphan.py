@@ -1,8 +1,8 @@
-"""The end of the data process when its daemon is gone, whatever it is doing just then.
+"""The end of a child of the daemon when that is gone, whatever it is doing just then.
 
 What must hold: `LIMIT_S` after the other end has closed the kernel ends this process, in a loop that hangs, in a
 starting or an ending that takes long, and in code that does not give the interpreter back. The service manager waits
-for it before the next daemon starts, and SIGTERM it ignores (`process.py`).
+for it before the next daemon starts, and SIGTERM it ignores (the data process, the tools process).
 
 Source: setitimer(2); a signal whose action is the default one needs no interpreter to be carried out.
 """

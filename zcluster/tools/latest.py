@@ -1,0 +1,50 @@
+"""What the local daemon said last, for as long as it may be believed.
+
+What must hold: whoever serves from here never serves what is old. A document that is older than BELIEVED_MS is as good
+as none: the feed may hang as well as the daemon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from zcluster.tools.outlet import StatusDocument
+from zcluster.tools.picture import Picture, picture_of
+
+# The feed brings a document about once a second; the second one may be a little late.
+BELIEVED_MS = 2500
+
+
+class Latest:
+    """`clock` is in monotonic milliseconds."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self._picture: Picture | None = None
+        self._taken_ms = 0
+        self._reason = "the daemon was not heard yet"
+        self.changes = 0
+        """How often what is known has changed."""
+
+    def take(self, document: StatusDocument) -> None:
+        """The daemon's newest word."""
+        self._picture = picture_of(document)
+        self._taken_ms = self._clock()
+        self.changes += 1
+
+    def lose(self, reason: str) -> None:
+        """The daemon does not answer."""
+        self._picture = None
+        self._reason = reason
+        self.changes += 1
+
+    def picture(self) -> Picture | None:
+        """What is known now; None while nothing is: see `reason`."""
+        return self._picture if not self.reason() else None
+
+    def reason(self) -> str:
+        """Why nothing is known, "" while something is."""
+        if self._picture is None:
+            return self._reason
+        age_ms = self._clock() - self._taken_ms
+        return f"the daemon was last heard {age_ms / 1000:.1f} s ago" if age_ms > BELIEVED_MS else ""
