@@ -217,6 +217,7 @@ class DataProcess:
         own = {
             name: {
                 "records": tables.own.table.count,
+                "claims": len(tables.own.table.claims),
                 "sequence": tables.own.sequence,
                 "is_whole": tables.own.is_whole,
             }
@@ -228,6 +229,9 @@ class DataProcess:
                 "incarnation": stream.incarnation,
                 "stream": stream.name,
                 "records": copy.table.count,
+                "claims": len(copy.table.claims),
+                "sequence": copy.applied,
+                "behind": copy.behind,
                 "percent": copy.percent,
                 "is_orphan": copy.is_orphan,
             }
@@ -253,6 +257,7 @@ class DataProcess:
             "worst_oversleep_ms": figures.worst_oversleep_ms,
             "cpu_ms": time.process_time_ns() // 1_000_000,
             "pulses_unsent": self.switch.unsent_pulses,
+            "pulse_ms": self.switch.pulse_ms,
             "longest_pulse_ms": self.switch.longest_pulse_ms,
             "limit_clients": self._limit_turns.clients,
         }

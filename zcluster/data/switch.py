@@ -67,6 +67,7 @@ class Switch:
         self.main = EslClient(host, port, login, Wishes(origin, tuple(names), tuple(subclasses)))
         self.pulse = EslClient(host, port, login, Wishes(f"{origin}-pulse", hears_log=False))
         self.unsent_pulses = 0
+        self.pulse_ms = 0
         self.longest_pulse_ms = 0
         self._asked: dict[int, _Asked] = {}
         self._jobs: dict[str, _Asked] = {}
@@ -94,6 +95,7 @@ class Switch:
         # Second, so that when both ended, both are known to have.
         for notice in self.pulse.receive(now_ms):
             if isinstance(notice, notices.PulseBack):
+                self.pulse_ms = notice.round_trip_ms
                 self.longest_pulse_ms = max(self.longest_pulse_ms, notice.round_trip_ms)
                 events.append(PulseReturned(notice.round_trip_ms))
         self._tell_closed(events)

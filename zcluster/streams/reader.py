@@ -80,6 +80,11 @@ class Copy:
             return min(99, self._cursor.bucket * 100 // BUCKETS)
         return min(99, self.applied * 100 // max(self.known, self._goal or 0, 1))
 
+    @property
+    def behind(self) -> int:
+        """How many changes its writer, or another survivor, is known to be ahead."""
+        return max(0, max(self.known, self._goal or 0) - self.applied)
+
     def digest(self) -> Digest:
         """What this copy looks like, for the other survivors of its writer."""
         is_whole = self.is_complete and self.is_exact
