@@ -104,6 +104,27 @@ class Limit:
     sessions: int | None = None
 
 
+LOOPBACK = "loopback"
+OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsSettings:
+    """What the tools process offers. A place to listen is the name of a link, or LOOPBACK.
+
+    The bus for tools publishes on `port` of each place in `listen` (none: there is no such bus), and answers on the
+    port after it. `readers`: names whose keys are admitted there and to the story on the cluster's bus. `metrics` is
+    OFF or a place. `switch_events`: the switch of this host, if the file has one, is told what happens.
+    """
+
+    listen: tuple[str, ...] = ()
+    port: int = 7710
+    readers: tuple[str, ...] = ("reader",)
+    metrics: str = OFF
+    metrics_port: int = 7712
+    switch_events: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """A place whose nodes share their fate; `nodes` are patterns of names."""
@@ -140,7 +161,7 @@ class Configuration:
 
     `witnesses`: patterns of nodes that vote and never hold. `survivor_claims`: of two voters, the one that
     still reaches its references may go on alone. `is_recording`: keep what `zcluster replay` reads.
-    `switch` is None where addresses alone move.
+    `switch` is None where addresses alone move. Without [tools] there are `tools` that listen nowhere.
     """
 
     name: str
@@ -163,6 +184,7 @@ class Configuration:
     sites: tuple[Site, ...] = ()
     switch: SwitchSettings | None = None
     limits: tuple[Limit, ...] = ()
+    tools: ToolsSettings = ToolsSettings()
     digest: str = ""
 
     @property

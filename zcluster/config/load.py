@@ -26,6 +26,7 @@ from zcluster.config.configuration import (
     Site,
     SwitchCondition,
     SwitchSettings,
+    ToolsSettings,
 )
 from zcluster.config.durations import timing_of, unsafe
 from zcluster.config.fault import Fault, KeyPath
@@ -41,14 +42,16 @@ from zcluster.config.schema import (
     SwitchTable,
     Table,
     TimingTable,
+    ToolsTable,
 )
 from zcluster.config.switch_relations import data_port_of, faults_around_switch
+from zcluster.config.tools_relations import faults_around_tools
 from zcluster.config.wording import fault_of, unknown_key
 from zcluster.errors import ConfigurationError
 
 FILE_LIMIT_BYTES = 1_048_576
 MOST_CONDITIONS, MOST_LIMITS = 64, 256
-_TOP_KEYS = ("cluster", "timing", "link", "group", "site", "switch", "limit")
+_TOP_KEYS = ("cluster", "timing", "link", "group", "site", "switch", "limit", "tools")
 _TomlPosition = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 AnyTable = TypeVar("AnyTable", bound=Table)
 
@@ -137,6 +140,8 @@ class _Reader:
             cluster, links, groups, sites, all_links_known=self._all_links_known()
         )
         self._faults += faults_around_switch(switch, links, groups, limits)
+        tools = self._tools()
+        self._faults += faults_around_tools(tools, switch, links, all_links_known=self._all_links_known())
         if (
             cluster
             and timing
@@ -170,6 +175,7 @@ class _Reader:
             sites=tuple(Site(table.name, tuple(table.nodes)) for table in sites.values()),
             switch=_switch(switch, conditions) if switch is not None else None,
             limits=tuple(Limit(table.name, table.rate, table.sessions) for table in limits.values()),
+            tools=_tools(tools) if tools is not None else ToolsSettings(),
             digest=self._digest,
         )
         return Reading(configuration, (), self._lines)
@@ -191,6 +197,12 @@ class _Reader:
         found = [] if switch is None or switch.condition is None else switch.condition
         tables = self._tables(found, ConditionTable, ("switch", "condition"), MOST_CONDITIONS)
         return switch, [table for _, table in tables]
+
+    def _tools(self) -> ToolsTable | None:
+        """`[tools]`; None where the file has none, or one that is no table."""
+        if "tools" not in self._document:
+            return None
+        return self._table(self._document["tools"], ToolsTable, ("tools",))
 
     def _array(
         self, name: str, model: type[AnyTable], *, is_needed: bool = True, most: int | None = None
@@ -279,6 +291,17 @@ def _switch(table: SwitchTable, conditions: Sequence[ConditionTable]) -> SwitchS
         limits_port=table.limits_port,
         batch_calls=table.batch_calls,
         conditions=tuple(SwitchCondition(condition.event, condition.match) for condition in conditions),
+    )
+
+
+def _tools(table: ToolsTable) -> ToolsSettings:
+    return ToolsSettings(
+        listen=tuple(table.listen),
+        port=table.port,
+        readers=tuple(table.readers),
+        metrics=table.metrics,
+        metrics_port=table.metrics_port,
+        switch_events=table.switch_events,
     )
 
 

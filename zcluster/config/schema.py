@@ -41,6 +41,8 @@ MOST_BATCH_CALLS = 500
 MOST_RATE = 1_000_000
 MOST_SESSIONS = 1_000_000
 LEAST_FORGET_S, MOST_FORGET_S = 10, 7 * 86_400
+MOST_READERS = 32
+MOST_LINKS_NAMED = 16
 
 
 def _kebab(field: str) -> str:
@@ -179,3 +181,14 @@ class LimitTable(Table):
     name: LimitText
     rate: Annotated[int, Field(ge=1, le=MOST_RATE)] | None = None
     sessions: Annotated[int, Field(ge=1, le=MOST_SESSIONS)] | None = None
+
+
+class ToolsTable(Table):
+    """`[tools]`: who may read what happens, and where. `listen` and `metrics` name links, or "loopback"."""
+
+    listen: Annotated[list[Name], Field(max_length=MOST_LINKS_NAMED)] = ["loopback"]
+    port: Port = 7710
+    readers: Annotated[list[Name], Field(max_length=MOST_READERS)] = ["reader"]
+    metrics: Name = "off"
+    metrics_port: Port = 7712
+    switch_events: bool = True
