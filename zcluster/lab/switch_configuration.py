@@ -53,6 +53,9 @@ _PROFILE = (
     ("track-calls", "true"),
     ("apply-inbound-acl", "zcluster"),
     ("nat-options-ping", "true"),
+    # A telephone behind NAT: known by its Via, and pinged twice within the usual half minute of a router.
+    ("aggressive-nat-detection", "true"),
+    ("ping-mean-interval", "10"),
     # What lets sipp in without a directory of users: a caller is admitted by any one of the lists.
     ("apply-inbound-acl", "any_v4.auto"),
     ("apply-inbound-acl", "any_v6.auto"),
