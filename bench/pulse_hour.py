@@ -48,7 +48,8 @@ class Result:
     """`told`: how often each code stands in the journals after the calls began, but for ORDINARY ones.
 
     `longest_pulse_ms`, `worst_oversleep_ms`, `worst_turn_ms`: of any data process since it started. `missed`: the
-    longest gap of each address that missed a probe, in ms. `loads`: of the machine, lowest and highest seen.
+    longest gap of each address that missed a probe, in ms. `unjudged`: looks of LOOK_EVERY_S at the wire that
+    missed frames. `loads`: of the machine, lowest and highest seen.
     """
 
     minutes: float
@@ -59,6 +60,7 @@ class Result:
     failed: int
     takeovers: int
     answered_twice: int
+    unjudged: int
     missed: dict[str, float]
     told: dict[str, int]
     longest_pulse_ms: int
@@ -79,12 +81,15 @@ def watch(lab: Laboratory, options: argparse.Namespace) -> Result:
     before = {group.name: lab.ownership(group.name) for group in lab.plan.groups}
     began, since_ms, said = time.monotonic(), time.time_ns() // 1_000_000, time.monotonic()
     missed: dict[str, float] = {}
-    twice, loads = 0, [os.getloadavg()[0]]
+    twice, unjudged, loads = 0, 0, [os.getloadavg()[0]]
     while time.monotonic() - began < 60.0 * options.minutes:
         since_ns = time.time_ns()
         lab.observer.start_over()
         lab.wait(LOOK_EVERY_S)
-        twice += len(judge(lab.observer.sightings(), {}))
+        try:
+            twice += len(judge(lab.observer.sightings(), {}))
+        except LabError:  # frames that found no room: the ear had no processor for a while
+            unjudged += 1
         loads.append(os.getloadavg()[0])
         for address in lab.plan.floating:
             if (gap := lab.probes.outage(address, since_ns)) is not None:
@@ -107,6 +112,7 @@ def watch(lab: Laboratory, options: argparse.Namespace) -> Result:
         failed=sum(each.failed for each in tallies),
         takeovers=sum(lab.ownership(name) != owner for name, owner in before.items()),
         answered_twice=twice,
+        unjudged=unjudged,
         missed=missed,
         told=told(lab, since_ms),
         longest_pulse_ms=found[PULSE],
