@@ -14,34 +14,20 @@ from typing import ClassVar
 
 import click
 
+from zcluster.console.options import (
+    CONFIG_PATH,
+    DATA_SOCKET_PATH,
+    config_option,
+    json_option,
+    socket_option,
+)
 from zcluster.errors import ControlSocketError, ZclusterError
 
-CONFIG_PATH = Path("/etc/zcluster/zcluster.toml")
-CONTROL_SOCKET_PATH = Path("/run/zcluster/control.sock")
-DATA_SOCKET_PATH = Path("/run/zcluster/data.sock")
 SHOWN_ROWS = 200
 
 EXIT_REFUSED = 1
 EXIT_NOT_REACHABLE = 3
 
-config_option = click.option(
-    "--config",
-    "config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=CONFIG_PATH,
-    show_default=True,
-    help="The cluster's file, the same bytes on every host.",
-)
-socket_option = click.option(
-    "--socket",
-    "socket_path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=CONTROL_SOCKET_PATH,
-    show_default=True,
-    envvar="ZCLUSTER_SOCKET",
-    help="The local daemon's control socket.",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
 data_socket_option = click.option(
     "--socket",
     "socket_path",
@@ -75,6 +61,16 @@ class LazyGroup(click.Group):
             "zcluster.lab.commands",
             "lab",
             "Build a cluster of namespaces on this machine and break it.",
+        ),
+        "report": (
+            "zcluster.console.commands_report",
+            "report",
+            "Gather the evidence of this host and its cluster in one archive, without keys.",
+        ),
+        "watch": (
+            "zcluster.console.commands_watch",
+            "watch",
+            "Follow what happens in the cluster, as it happens.",
         ),
     }
 

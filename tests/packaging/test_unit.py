@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from zcluster.adapters import addresses, realtime
-from zcluster.cli import CONFIG_PATH, CONTROL_SOCKET_PATH, commands
+from zcluster.adapters.orphan import LIMIT_S
+from zcluster.cli import commands
 from zcluster.config.load import load
 from zcluster.config.schema import ClusterTable
-from zcluster.adapters.orphan import LIMIT_S
+from zcluster.console.options import CONFIG_PATH, CONTROL_SOCKET_PATH
 from zcluster.supervisor.daemon import EXIT_RESTART
 from zcluster.supervisor.signals import STOP_LIMIT_MS
 
