@@ -138,6 +138,14 @@ def test_a_body_may_hold_anything_but_nul(body: str) -> None:
         lambda: commands.api("echo", rest="unload mod_event_socket"),
         lambda: commands.api("reload", "mod_event_socket"),
         lambda: commands.api("echo", rest="x" * bounds.COMMAND_BYTES),
+        lambda: commands.set_global("a=b", "x"),
+        lambda: commands.set_global("", "x"),
+        lambda: commands.set_global("a", "x\0"),
+        lambda: commands.set_global("a", "x\r"),
+        lambda: commands.set_global("a", " x"),
+        lambda: commands.set_global("a", "$\\{b}"),
+        lambda: commands.set_global("a", "ARRAY::b"),
+        lambda: commands.set_global("a", "unload mod_event_socket"),
         lambda: commands.bgapi("j" * (bounds.JOB_CHARACTERS + 1), "status"),
         lambda: commands.bgapi("", "status"),
         lambda: commands.bgapi("job", "reload", "mod_EVENT_socket"),
@@ -171,9 +179,43 @@ def test_a_password_is_never_shown() -> None:
         assert "geheim" not in str(refused.value)
 
 
-def test_the_module_may_be_named_where_it_is_no_order() -> None:
-    headers = {"Orig-user-agent": "reload mod_event_socket"}
-    assert packet_of(commands.sendevent("CUSTOM", "x", headers)).headers[1] == (*headers.items(),)[0]
+@pytest.mark.parametrize("order", ["unload", "RELOAD"])
+def test_no_header_is_an_order_to_the_event_socket_to_leave(order: str) -> None:
+    # The switch keeps the whole block as the command: a telephone's User-Agent closed the socket for good.
+    for headers in ({"Orig-user-agent": f"{order} mod_event_socket"}, {"a": order, "b": "Mod_Event_Socket"}):
+        with pytest.raises(CommandRefused):
+            commands.sendevent("CUSTOM", "multicast::event", headers)
+    body = f"{order} mod_event_socket"
+    assert packet_of(commands.sendevent("CUSTOM", "x", {"a": "mod_event_socket"}, body)).body == body
+
+
+def stored_by_the_switch(command: Command) -> tuple[str, str]:
+    """Name and value of the variable, read as `global_setvar` and `switch_separate_string` do."""
+    text = packet_of(command).command.removeprefix("api global_setvar ")
+    parts, is_escaped = [""], False
+    for letter in text:
+        if is_escaped:
+            parts[-1] += {"n": "\n", "r": "\r", "t": "\t", "s": " "}.get(letter, letter)
+        elif letter == "=":
+            parts.append("")
+        elif letter != "\\":
+            assert letter != "'", "a quote that stands alone would be taken away"
+            parts[-1] += letter
+        is_escaped = letter == "\\" and not is_escaped
+    assert not is_escaped
+    name, value = parts  # a third part would be the value that the variable must have now
+    return name, value
+
+
+@given(st.one_of(NASTY, st.text(alphabet="ab \n\t'\"\\=${}nrst", max_size=20)))
+@example("Group sip1:\n  it's \\ a=b")
+def test_any_page_is_kept_as_it_is_or_not_at_all(value: str) -> None:
+    try:
+        command = commands.set_global("zcluster why sip1", value)
+    except CommandRefused:
+        return
+    assert stored_by_the_switch(command) == ("zcluster why sip1", value)
+    assert "${" not in value
 
 
 # What the recordings sent and what no function of ours makes: mistakes, and what only a call's own socket can do.

@@ -7,8 +7,9 @@ counted. CommandRefused says what and why; its message never shows a password.
 
 Source: read_packet and parse_command in mod_event_socket.c. It reads a line to the first \r, else to the first \n;
 skips the spaces before a header's value; reads a body where a Content-Length stands; makes an array of a header
-whose name has a "["; hands an event with a Unique-ID to that call instead; and takes any line that names
-mod_event_socket and "unload" or "reload" for the order to do so.
+whose name has a "["; hands an event with a Unique-ID to that call instead; and takes any command for the order to
+leave its own service that holds "mod_event_socket" and "unload" or "reload" anywhere before its body, a header's
+value included (seen on 1.11.3-dev: `sendevent` with such a User-Agent closed the event socket for good).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from enum import StrEnum
 
 from zcluster.errors import CommandRefused
 from zcluster.switch import bounds
+from zcluster.switch.frames import ARRAY
 
 # The switch writes these into every event itself, or acts on them.
 RESERVED_HEADERS = frozenset(
@@ -43,6 +45,9 @@ _EVENT_NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _JOB = re.compile(r"[0-9A-Za-z-]+")
 _API_NAME = re.compile(r"[A-Za-z0-9_]+")
 _HIJACKED = re.compile("unload|reload", re.IGNORECASE)
+_VARIABLE = re.compile(r"[A-Za-z0-9_.-]+(?: [A-Za-z0-9_.-]+)*")
+_EXPANSION = re.compile(r"\$\\*\{")
+_VALUE_ESCAPES = str.maketrans({"\\": r"\\", "'": r"\'", "=": r"\=", "\n": r"\n", "\t": r"\t"})
 MODULE = "mod_event_socket"
 
 
@@ -89,6 +94,23 @@ def api(name: str, *words: str, rest: str = "") -> Command:
     """Runs an API command and waits for its output. See `_arguments` for words and `rest`."""
     text = f"api {_arguments(name, words, rest)}"
     return _line(text, text, Answer.OUTPUT)
+
+
+def set_global(name: str, value: str) -> Command:
+    """Sets a global variable, or with "" deletes it. The value may have several lines; the name, several words.
+
+    Refused is what the switch would alter: "${", of which it makes "%{"; "ARRAY::" at the beginning.
+    Source: global_setvar_function in mod_commands.c, cleanup_separated_string in switch_utils.c, which takes the
+    value up to an "=", without quotes and the spaces around it, and reads escapes.
+    """
+    if not _VARIABLE.fullmatch(name):
+        raise CommandRefused(f"{name!r} is no name of a global variable")
+    if _EXPANSION.search(value) or value.startswith(ARRAY):
+        raise CommandRefused(f"the value of {name} holds what the switch would take for more than text")
+    if value != value.strip(" ") or "\r" in value:
+        raise CommandRefused(f"the value of {name} has spaces around it or a carriage return")
+    text = f"api global_setvar {name}={value.translate(_VALUE_ESCAPES)}"
+    return _line(f"api global_setvar {name}", text, Answer.OUTPUT)
 
 
 def bgapi(job: str, name: str, *words: str, rest: str = "") -> Command:
@@ -181,7 +203,9 @@ def sendevent(
     if content:
         # Last, because the switch reads the body right where this stands.
         lines.append(f"Content-Length: {len(content)}")
-    block = _encoded("\n".join(lines) + "\n\n")
+    text = "\n".join(lines)
+    _check_order(text)
+    block = _encoded(f"{text}\n\n")
     _check_size(block)
     return Command(f"sendevent {name} {subclass}".rstrip(), block + content)
 
@@ -256,9 +280,9 @@ def _checked(text: str, is_shown: bool = True) -> str:
     return text
 
 
-def _check_order(line: str) -> None:
-    if MODULE in line.lower() and _HIJACKED.search(line):
-        raise CommandRefused(f"the switch takes a line with {MODULE} and un- or reload for that order")
+def _check_order(text: str) -> None:
+    if MODULE in text.lower() and _HIJACKED.search(text):
+        raise CommandRefused(f"the switch takes a command with {MODULE} and un- or reload for that order")
 
 
 def _check_size(block: bytes) -> None:

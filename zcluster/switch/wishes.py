@@ -37,7 +37,8 @@ class Login:
 class Wishes:
     """What is to be told. BACKGROUND_JOB and our own pulses are always among it.
 
-    `origin` tells our pulses from those of others; `filters` are alternatives (header, value).
+    `origin` tells our pulses from those of others; `filters` are alternatives (header, value). Who only speaks hears
+    no events: then neither a job nor a pulse comes back.
     """
 
     origin: str
@@ -46,6 +47,7 @@ class Wishes:
     filters: tuple[tuple[str, str], ...] = ()
     form: Form = Form.JSON
     hears_log: bool = True
+    hears_events: bool = True
 
     def commands(self) -> list[Command]:
         """Filters first: an unfiltered flood cannot be taken back. Raises CommandRefused."""
@@ -54,7 +56,9 @@ class Wishes:
         )
         ours = (("Event-Name", BACKGROUND_JOB), ("Event-Subclass", PROBE))
         wanted = [commands.filter_events(*each) for each in (*self.filters, *ours)] if self.filters else []
-        wanted.append(commands.subscribe(self.form, names, tuple(dict.fromkeys((*self.subclasses, PROBE)))))
+        if self.hears_events:
+            subclasses = tuple(dict.fromkeys((*self.subclasses, PROBE)))
+            wanted.append(commands.subscribe(self.form, names, subclasses))
         if self.hears_log:
             wanted.append(commands.log(CRITICAL))
         wanted.append(commands.api("global_getvar", "core_uuid"))
