@@ -75,10 +75,15 @@ def count(socket_path: Path, name: str, selection: Selection) -> Row:
     return _checked(socket_path, name, {**selection.question(name), "count": True})
 
 
-def _checked(socket_path: Path, name: str, question: Mapping[str, object]) -> Row:
+def assure(socket_path: Path) -> None:
+    """Raises ControlSocketError where this host has a daemon, and no data process belongs to it."""
     if not socket_path.exists() and socket_path.with_name(CONTROL_SOCKET).exists():
         text = f"{socket_path}: this node has no data process; it needs [switch] in the cluster's file"
         raise ControlSocketError(f"{text}, and witnesses have none: see `zcluster status`")
+
+
+def _checked(socket_path: Path, name: str, question: Mapping[str, object]) -> Row:
+    assure(socket_path)
     answer = ask(socket_path, question, timeout_s=30.0)
     if answer.get("schema") != f"zcluster.{name}/1":
         fault = answer.get("error") or "not a data process of this version"
