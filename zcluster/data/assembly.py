@@ -264,6 +264,8 @@ class DataProcess:
         for name, tables in self.replicator.tables.items():
             found[f"{name}_own"] = tables.own.table.count
             found[f"{name}_copied"] = sum(copy.table.count for copy in tables.copies.values())
+            found[f"{name}_own_claims"] = len(tables.own.table.claims)
+            found[f"{name}_copied_claims"] = sum(len(copy.table.claims) for copy in tables.copies.values())
         for prefix, counts in (
             ("bus_", self.bus.counts),
             ("streams_", self.replicator.counts),

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from zcluster.tools.outlet import StatusDocument
 from zcluster.tools.picture import Picture, picture_of
 
-# The feed brings a document about once a second; the second one may be a little late.
-BELIEVED_MS = 2500
+# The feed brings a document about once a second; it may be a little late, and a load balancer asks twice.
+BELIEVED_MS = 1500
 
 
 class Latest:
