@@ -20,11 +20,15 @@ _BLOCK_END = re.compile(rb"\n\r?\n")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One command of a client: its first line, its headers (names in lower case) and its body."""
+    """One command of a client: its first line, its headers (names in lower case) and its body.
+
+    `spelling`: the names of the headers as the client wrote them, by what they are in lower case.
+    """
 
     line: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
+    spelling: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def verb(self) -> str:
@@ -80,7 +84,8 @@ class RequestReader:
         self._length = body_length(headers, bounds.COMMAND_BODY_BYTES)
         del buffer[:block_end]
         self._scanned = 0
-        return Request(line, headers)
+        written = (header.partition(":")[0] for header in reversed(block.split("\n")))
+        return Request(line, headers, spelling={name.lower(): name for name in written})
 
     def _end_of_block(self) -> tuple[int, int]:
         """Where the block ends and where its body begins; the first is -1 while it is not complete."""

@@ -32,7 +32,7 @@ class ApiAsked:
 
 @dataclass(frozen=True, slots=True)
 class EventSent:
-    """A client fired this event; its header names came in lower case."""
+    """A client fired this event; the names of its headers are as it wrote them, for so FreeSWITCH hands them on."""
 
     client: int
     event: Event
@@ -211,4 +211,5 @@ def _sent_event(request: Request) -> Event:
     named = {"Event-Name": request.rest.strip()}
     if subclass := headers.pop("event-subclass", ""):
         named["Event-Subclass"] = subclass
-    return Event({**named, **headers}, request.body)
+    written = {request.spelling[name]: value for name, value in headers.items()}
+    return Event({**named, **written}, request.body)

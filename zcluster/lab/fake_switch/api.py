@@ -6,6 +6,7 @@ mod_commands.c, mod_hash.c; texts as in tests/switch/captures.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from zcluster.lab.fake_switch.outputs import Now
@@ -17,6 +18,10 @@ VERSION = "FreeSWITCH Version 1.11.3-dev~64bit ( 64bit)\n"
 NO_CHANNEL = "-ERR No such channel!\n"
 _OK = "+OK\n"
 _MANAGER = "MANAGER_REQUEST"
+# What stands before an "=" or behind it; a backslash takes the next character with it.
+_PART = re.compile(r"(?:[^\\=]|\\.)+")
+_ESCAPE = re.compile(r"\\(.)")
+_ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "s": " "}
 
 Command = Callable[[SwitchState, list[str], Now], str]
 
@@ -24,7 +29,9 @@ Command = Callable[[SwitchState, list[str], Now], str]
 def run(state: SwitchState, text: str, finish: Finish, now: Now) -> None:
     """Carries one command line out; its output goes to `finish`, at once or later."""
     name, *words = text.split() or [""]
-    if name == "sofia":
+    if name == "global_setvar":
+        finish(_global_setvar(state, text.partition(" ")[2].strip(" ")))
+    elif name == "sofia":
         sofia(state, words, finish, now)
     elif name in _COMMANDS:
         finish(_COMMANDS[name](state, words, now))
@@ -57,14 +64,33 @@ def uptime(state: SwitchState, now: Now) -> str:
 
 def _global_getvar(state: SwitchState, words: list[str], now: Now) -> str:
     if words:
-        return state.variables.get(words[0], "")
+        return state.variables.get(" ".join(words), "")
     return "".join(f"{name}={value}\n" for name, value in state.variables.items())
 
 
-def _global_setvar(state: SwitchState, words: list[str], now: Now) -> str:
-    name, _, value = " ".join(words).partition("=")
-    state.variables[name] = value
+def _global_setvar(state: SwitchState, text: str) -> str:
+    """A value ends at an "=", and may have escapes, in the manner of switch_separate_string."""
+    name, value, *_ = (*map(_unescaped, _PART.findall(text)), "", "")
+    if value:
+        state.variables[name] = value.replace("${", "%{")
+    else:
+        state.variables.pop(name, None)
     return "+OK"
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), text)
+
+
+def _alias(state: SwitchState, words: list[str], now: Now) -> str:
+    match words:
+        case ["add" | "stickyadd", name, *command] if command:
+            state.aliases[name] = " ".join(command)
+            return _OK
+        case ["del", name]:
+            state.aliases.pop(name, None)
+            return _OK
+    return "-USAGE: [add|stickyadd] <alias> <command> | del [<alias>|*]\n"
 
 
 def _hupall(state: SwitchState, words: list[str], now: Now) -> str:
@@ -157,7 +183,7 @@ _COMMANDS: dict[str, Command] = {
     "hostname": lambda state, words, now: state.host_name,
     "uptime": lambda state, words, now: f"{(now.mono_ms - state.begun.mono_ms) // 1000}\n",
     "global_getvar": _global_getvar,
-    "global_setvar": _global_setvar,
+    "alias": _alias,
     "reloadxml": lambda state, words, now: "+OK [Success]\n",
     "module_exists": lambda state, words, now: "true" if words and words[0] in MODULES else "false",
     "show": lambda state, words, now: show(state, words),

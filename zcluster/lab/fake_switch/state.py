@@ -50,6 +50,7 @@ class SwitchState:
     is_paused_inbound: bool = False
     is_paused_outbound: bool = False
     variables: dict[str, str] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
 
     def running(self, name: str) -> Profile | None:
         """The profile of that name, if it runs."""
