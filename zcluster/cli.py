@@ -62,10 +62,20 @@ class LazyGroup(click.Group):
             "lab",
             "Build a cluster of namespaces on this machine and break it.",
         ),
+        "init": (
+            "zcluster.console.commands_init",
+            "init",
+            "Propose the cluster's file from this host's networks and its switch's running profiles.",
+        ),
         "report": (
             "zcluster.console.commands_report",
             "report",
             "Gather the evidence of this host and its cluster in one archive, without keys.",
+        ),
+        "top": (
+            "zcluster.console.commands_top",
+            "top",
+            "Show the cluster live: groups, nodes, streams, and what happens.",
         ),
         "watch": (
             "zcluster.console.commands_watch",
