@@ -170,3 +170,9 @@ def metric_names() -> frozenset[str]:
             *(f"{DURATION}{part}" for part in ("_bucket", "_sum", "_count")),
         }
     )
+
+
+def label_names() -> frozenset[str]:
+    """Every label that a query may ask for."""
+    listed = (label for family in (*FROM_STATUS, FIGURES) for label in family.labels)
+    return frozenset((*listed, "cause", "le", "queue"))
