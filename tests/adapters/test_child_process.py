@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from zcluster.adapters.child_process import NICENESS, SHED, ChildProcess, shed_capabilities, spawn
+from zcluster.adapters.child_process import DATA_STANDING, SHED, ChildProcess, shed_capabilities, spawn
 from zcluster.errors import KernelRefused
 
 LIMIT_S = 20.0
@@ -94,7 +94,7 @@ def test_it_has_more_of_a_busy_host_than_others_where_that_is_allowed() -> None:
     is_allowed = os.geteuid() == 0
     with running(script) as (_, here):
         here.send(b"started")
-        expected = NICENESS if is_allowed else os.getpriority(os.PRIO_PROCESS, 0)
+        expected = DATA_STANDING.niceness if is_allowed else os.getpriority(os.PRIO_PROCESS, 0)
         assert int(here.recv(100)) == expected
 
 

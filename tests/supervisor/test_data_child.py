@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,14 +13,14 @@ import pytest
 from tests.config.texts import GOOD, accepted
 from tests.supervisor import fake_data_process
 from zcluster.adapters.child_process import ChildProcess, spawn
-from zcluster.config.configuration import Configuration
 from zcluster.config.load import load, read
 from zcluster.control.actions import Action, Tell
 from zcluster.control.events import Event, HealthChanged, Tick
 from zcluster.errors import KernelRefused
 from zcluster.supervisor import data_child
-from zcluster.supervisor.data_child import DataChild, DataDoors
-from zcluster.supervisor.data_start import DataStarter, arguments, has_data_process
+from zcluster.supervisor.child_start import ChildDoors, ChildStarter
+from zcluster.supervisor.data_child import DataChild
+from zcluster.supervisor.data_start import DATA_PROCESS, has_data_process
 from zcluster.supervisor.loop import Loop, monotonic_ms
 from zcluster.supervisor.settings import settings_of
 from zcluster.supervisor.side_thread import SideThread
@@ -90,7 +89,7 @@ class Stage:
         self.behaviour = behaviour
         self.children: list[ChildProcess] = []
         self.thread = SideThread("test-data")
-        doors = DataDoors(
+        doors = ChildDoors(
             self.start, self.thread.submit, lambda fd, intake: self.loop.watch(fd, intake),
             lambda fd: self.loop.forget(fd), self.node.told.append,
         )  # fmt: skip
@@ -282,8 +281,10 @@ def test_each_of_its_lives_reads_the_file_as_the_daemon_read_it(tmp_path: Path) 
     path.write_text("edited since")
     node = Node()
     with ExitStack() as stack:
-        starter = DataStarter(reading.configuration, reading.content, "pbx1", 0, stack)
-        data = starter.child(node, lambda: loop, node.told.append, node.clock)
+        starter = ChildStarter(reading.content, "pbx1", reading.configuration.run_dir, 0, stack)
+        doors = starter.doors(DATA_PROCESS, lambda: loop, node.told.append)
+        data = DataChild(doors, node, node.clock)
+        starter.closes(data.close)
         loop = Loop(node, node, (data,), node.clock, after_turn=data.after_turn)
         stack.callback(loop.close)
         starter.watch(loop)
@@ -299,8 +300,7 @@ def test_each_of_its_lives_reads_the_file_as_the_daemon_read_it(tmp_path: Path) 
 
 
 def test_its_command_line(tmp_path: Path) -> None:
-    configuration: Configuration = replace(accepted(SWITCH), run_dir=tmp_path)
-    assert arguments(configuration, Path("/etc/z.toml"), "pbx1", 9)[1:] == (
+    assert DATA_PROCESS.arguments(Path("/etc/z.toml"), "pbx1", tmp_path, 9)[1:] == (
         *("-P", "-m", "zcluster.data", "--fd", "9"),
         *("--config", "/etc/z.toml", "--node", "pbx1", "--run-dir", str(tmp_path)),
     )

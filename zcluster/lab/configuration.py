@@ -41,7 +41,14 @@ recording = "{"on" if plan.is_recording else "off"}"
         for number, group in enumerate(plan.groups)
     ]
     switch = [switch_section(password_file)] if password_file else []
-    return "\n".join([head, *links, *groups, *switch])
+    return "\n".join([head, *links, *groups, *switch, _tools(plan)])
+
+
+def _tools(plan: Plan) -> str:
+    if not plan.has_tools:  # a process less on each of many nodes of a small machine
+        return "[tools]\nlisten = []\nswitch-events = false\n"
+    service = _LINK_NAME[Network.SERVICE]
+    return f'[tools]\nlisten = ["{service}", "loopback"]\nmetrics = "{service}"\n'
 
 
 def _is_pair(plan: Plan) -> bool:

@@ -91,7 +91,8 @@ class GroupPlan:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The whole laboratory on paper. `lets_hold_several` None: where the groups could not otherwise survive
-    what the cluster survives. `switch_prefix`: where a real FreeSWITCH is installed.
+    what the cluster survives. `switch_prefix`: where a real FreeSWITCH is installed. `has_tools`: each node has its
+    tools process, whose bus and metrics are on the service network and on the node itself.
     """
 
     nodes: tuple[HostPlan, ...]
@@ -103,6 +104,7 @@ class Plan:
     forget_after_s: int = 600
     switch: SwitchKind = SwitchKind.NONE
     switch_prefix: Path | None = None
+    has_tools: bool = False
 
     @property
     def hosts(self) -> tuple[HostPlan, ...]:

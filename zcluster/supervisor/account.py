@@ -17,6 +17,7 @@ from zcluster.control.node import Node
 from zcluster.control.view import view
 from zcluster.supervisor.chronicle import Chronicle, wall_ms
 from zcluster.supervisor.data_child import DataChild
+from zcluster.supervisor.differences import Warned
 from zcluster.supervisor.discovery import Discovery
 from zcluster.supervisor.following import Following
 from zcluster.supervisor.ground import Ground
@@ -24,7 +25,8 @@ from zcluster.supervisor.loop import Loop, monotonic_ms
 from zcluster.supervisor.perform import Performer
 from zcluster.supervisor.places import link_facts
 from zcluster.supervisor.status import Surroundings, status_of
-from zcluster.supervisor.transport import Transport
+from zcluster.supervisor.tools_child import ToolsChild
+from zcluster.supervisor.transport import ALL_LINKS, Transport
 from zcluster.wire.reader import BeatReader
 
 
@@ -40,7 +42,7 @@ class Own:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Who is asked. `recorded`: counts of the recorder, if there is one; `data` None without a data process."""
+    """Who is asked. `recorded`: counts of the recorder, if there is one; `data`, `tools` None without that process."""
 
     node: Node
     loop: Loop
@@ -54,6 +56,7 @@ class Parts:
     recorded: Mapping[str, int]
     following: Following
     data: DataChild | None
+    tools: ToolsChild | None
 
 
 class Account:
@@ -89,11 +92,19 @@ class Account:
             links=link_facts(self._configuration, self._ground.identity),
             notices=own.notices,
             warnings=(
-                *(f"link {name}: {problem}" for name, problem in parts.transport.problems().items()),
-                *parts.discovery.problems(),
+                *(
+                    Warned(
+                        "warning",
+                        "beats-unsendable" if name == ALL_LINKS else "link-broken",
+                        f"link {name}: {problem}",
+                    )
+                    for name, problem in parts.transport.problems().items()
+                ),
+                *(Warned("warning", "peer-unresolved", text) for text in parts.discovery.problems()),
             ),
             counters=self._counters(),
             data=parts.data.facts() if parts.data is not None else None,
+            tools=parts.tools.facts() if parts.tools is not None else None,
             clock_offsets=parts.reader.clocks.offsets(),
         )
         return status_of(view(parts.node, now_ms), around, parts.chronicle.story)
@@ -123,6 +134,7 @@ class Account:
             ("", parts.chronicle.counts),
             ("recording_", parts.recorded),
             ("followers_", parts.following.counts),
+            ("tools_child_", parts.tools.counts if parts.tools is not None else {}),
             ("data_child_", parts.data.counts if parts.data is not None else {}),
             ("data_", parts.data.figures if parts.data is not None else {}),
         ):

@@ -27,10 +27,11 @@ from zcluster.control.units import NodeName
 from zcluster.recording.beginning import Birth
 from zcluster.recording.segments import SegmentWriter
 from zcluster.supervisor.account import Account, Own, Parts, stall_teller, tell_start
+from zcluster.supervisor.child_start import ChildStarter
 from zcluster.supervisor.chronicle import Chronicle, wall_ms
 from zcluster.supervisor.data_child import DataChild
 from zcluster.supervisor.data_news import News
-from zcluster.supervisor.data_start import starter_for
+from zcluster.supervisor.data_start import DATA_PROCESS, has_data_process
 from zcluster.supervisor.discovery import Discovery
 from zcluster.supervisor.gathering import Gathering
 from zcluster.supervisor.ground import Ground, prepare_ground
@@ -59,6 +60,8 @@ from zcluster.supervisor.side_thread import SideThread
 from zcluster.supervisor.sightings import Sightings
 from zcluster.supervisor.signals import ASKED_BY_SIGNAL, StopSignals
 from zcluster.supervisor.story import LARGEST_RECORDS, Story
+from zcluster.supervisor.tools_child import ToolsChild
+from zcluster.supervisor.tools_start import TOOLS_PROCESS, has_tools_process
 from zcluster.supervisor.transport import Transport
 from zcluster.wire.beacon import Envelope
 from zcluster.wire.codec import BeatEncoder
@@ -76,7 +79,7 @@ def assemble(
 ) -> Iterator[Running]:
     """Everything up to the first turn; closed behind the last. Raises ZclusterError for what is refused.
 
-    `content`: the file's, which the data process reads for itself; without it there is none.
+    `content`: the file's, which our children read for themselves; without it there are none.
     """
     with ExitStack() as stack:
         ground = prepare_ground(configuration, node_name, stack)
@@ -120,7 +123,11 @@ class _Assembly:
         stack.callback(self._journal.close)
         stack.callback(self._disk.stop)
         stack.callback(self._kernel.stop)
-        starter = starter_for(configuration, self._settings, content, self._name, SIDE_PRIORITY, stack)
+        has_data = has_data_process(configuration, self._settings, self._name)
+        has_tools = has_tools_process(configuration, has_data)
+        starter: ChildStarter | None = None
+        if content is not None and (has_data or has_tools):
+            starter = ChildStarter(content, self._name, configuration.run_dir, SIDE_PRIORITY, stack)
 
         self._reader = BeatReader((keys,), self._name, self._incarnation)
         self._bus = Bus(BusKeys(keys.server, keys.client, (keys.reader.public,)))
@@ -204,10 +211,8 @@ class _Assembly:
         )
         self._node = birth.node()
         core = self._listened(birth, stack)
-        self._data: DataChild | None = None
-        if starter is not None:
-            news = News(self._node, self._transport.places)
-            self._data = starter.child(news, lambda: self.loop, self._chronicle.tell, monotonic_ms)
+        self._data = self._data_child(starter) if starter is not None and has_data else None
+        self._tools = self._tools_child(starter, stack) if starter is not None and has_tools else None
         self._life = Life(ServiceManager(), lambda: self._account.one_line(), lambda: signals.is_stopping)
         stack.callback(self._life.close)
         self.loop = Loop(
@@ -230,6 +235,7 @@ class _Assembly:
                     now_ms,
                 ),
                 *((self._data,) if self._data is not None else ()),
+                *((self._tools,) if self._tools is not None else ()),
             ),
             monotonic_ms,
             Gathering(self._node, configuration.timing),
@@ -265,8 +271,10 @@ class _Assembly:
                 self._recorded,
                 self._questions.following,
                 self._data,
+                self._tools,
             ),
         )
+        stack.callback(self._tell_the_last)
         tell_start(self._chronicle.tell, self._account, succession.damage)
         self._transport.attach(self.loop, monotonic_ms(), self._chronicle.hear)
 
@@ -280,6 +288,25 @@ class _Assembly:
         self._recorded = recorder.counts
         stack.callback(recorder.close)
         return recorder
+
+    def _data_child(self, starter: ChildStarter) -> DataChild:
+        """The keeper of the data process."""
+        doors = starter.doors(DATA_PROCESS, lambda: self.loop, self._chronicle.tell)
+        child = DataChild(doors, News(self._node, self._transport.places), monotonic_ms)
+        starter.closes(child.close)
+        return child
+
+    def _tools_child(self, starter: ChildStarter, stack: ExitStack) -> ToolsChild:
+        """The keeper of the tools process."""
+        child = ToolsChild(
+            starter.doors(TOOLS_PROCESS, lambda: self.loop, self._chronicle.tell), monotonic_ms
+        )
+        stack.callback(child.close)  # before the control socket, whose end would mean a daemon that is gone
+        return child
+
+    def _tell_the_last(self) -> None:
+        """What the last turn told reaches who follows, as far as that takes it at once."""
+        self._questions.following.run(monotonic_ms())
 
     # ---- intakes
 

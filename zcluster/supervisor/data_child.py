@@ -18,8 +18,10 @@ from zcluster.adapters.local_channel import LocalChannel, pair
 from zcluster.control.actions import Tell
 from zcluster.control.events import Event
 from zcluster.errors import BadMessage, KernelRefused
+from zcluster.supervisor.child_start import ChildDoors
 from zcluster.supervisor.data_words import DataFacts, DataWords
-from zcluster.supervisor.side_thread import Errand, Sequel
+from zcluster.supervisor.restarts import Restarts
+from zcluster.supervisor.side_thread import Sequel
 from zcluster.wire.local_link import (
     LARGEST_PACKET_BYTES,
     Completeness,
@@ -34,8 +36,6 @@ from zcluster.wire.local_link import (
     packets,
 )
 
-BACKOFF_MS = (200, 500, 1000, 2000, 5000)
-GOOD_LIFE_MS = 60_000
 FLUSH_MS = 20
 ENDING_LIMIT_MS = 1000
 UNREAD_LIMIT_MS = 10_000
@@ -43,7 +43,6 @@ SILENT_LIMIT_MS = 30_000
 BATCH_PACKETS = 64
 # In one second: of what it tells, what reaches the journal; of packets, what is read before it counts as broken.
 LARGEST_TOLD, LARGEST_PACKETS, WINDOW_MS = 50, 2000, 1000
-ENDINGS_TOLD, ENDINGS_TOLD_EVERY = 5, 12
 STOP_WAIT_S, KILL_WAIT_S = 0.3, 1.0
 
 
@@ -53,21 +52,6 @@ class NewsDoor(Protocol):
     def groups(self) -> Groups: ...
     def peers(self) -> Peers: ...
     def holds_nothing(self) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class DataDoors:
-    """What the child's keeper works with.
-
-    `start` makes the process with that descriptor; it raises KernelRefused, and is called in a side thread, by
-    `submit`. `watch` and `forget` are the loop's.
-    """
-
-    start: Callable[[int], ChildProcess]
-    submit: Callable[[Errand], bool]
-    watch: Callable[[int, Callable[[], Sequence[Event]]], None]
-    forget: Callable[[int], None]
-    tell: Callable[[Tell], None]
 
 
 @dataclass(slots=True)
@@ -96,7 +80,7 @@ class _Life:
 class DataChild:
     """One data process at a time. It is a chore of the loop, and looks at the core after each turn."""
 
-    def __init__(self, doors: DataDoors, news: NewsDoor, clock: Callable[[], int]) -> None:
+    def __init__(self, doors: ChildDoors, news: NewsDoor, clock: Callable[[], int]) -> None:
         self._doors = doors
         self._news = news
         self._clock = clock
@@ -104,7 +88,7 @@ class DataChild:
         self._life: _Life | None = None
         self._start_ms: int | None = clock()
         self._is_over = False
-        self._failures = 0
+        self._restarts = Restarts()
         self._starts = 0
         self._told_from_ms = 0
         self._told_left = LARGEST_TOLD
@@ -209,7 +193,7 @@ class DataChild:
         if not self._doors.submit(make):
             theirs.close()
             channel.close()
-            self._failed("too much waits to be started", now_ms)
+            self._failed("too much waits to be started", now_ms, 0)
             return
         self._life = life
         self._starts += 1
@@ -263,19 +247,17 @@ class DataChild:
         self._let_go(life)
         self._life = None
         self._words.end()
-        if now_ms - life.started_ms >= GOOD_LIFE_MS:
-            self._failures = 0
-        self._failed(ending, now_ms)
+        self._failed(ending, now_ms, now_ms - life.started_ms)
 
-    def _failed(self, ending: str, now_ms: int) -> None:
+    def _failed(self, ending: str, now_ms: int, lived_ms: int) -> None:
         """Begin anew, later each time."""
-        pause_ms = BACKOFF_MS[min(self._failures, len(BACKOFF_MS) - 1)]
-        self._failures += 1
+        pause_ms = self._restarts.pause_ms(lived_ms)
         self.counts["ended"] += 1
         self._start_ms = None if self._is_over else now_ms + pause_ms
-        if self._failures <= ENDINGS_TOLD or self._failures % ENDINGS_TOLD_EVERY == 0:
+        if self._restarts.is_told:
             text = f"the data process {ending}; no address moves, and it starts again in {pause_ms} ms"
-            self._doors.tell(Tell("warning", "data-ended", text, {"failures": self._failures}))
+            facts = {"failures": self._restarts.failures}
+            self._doors.tell(Tell("warning", "data-ended", text, facts))
 
     # ---- in
 

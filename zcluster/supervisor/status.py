@@ -23,8 +23,10 @@
     slaves[]            names in their order
     switch              null where no data process belongs, else is_known (it was seen since the data process
                         started), problems[] (texts), pid of the data process (null while there is none), restarts
-    copies              null likewise, else is_ready (enough to take over), reason, nodes[]: name, percent
-    warnings[]          level ("notice": worth knowing, nothing is wrong; "warning", "alarm"), text
+    tools               null where no tools process belongs, else its pid (null while there is none), restarts
+    copies              null without a data process, else is_ready (enough to take over), reason, nodes[]: name, percent
+    warnings[]          level ("notice": worth knowing, nothing is wrong; "warning", "alarm"), text, and code: what
+                        `zcluster explain` knows it by
     counters            numbers of the loop, the wire and the queues; for tools, may gain keys
 
 What must hold: pure, plain JSON values only; a key once published keeps its meaning within the schema's number.
@@ -33,13 +35,14 @@ What must hold: pure, plain JSON values only; a key once published keeps its mea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from zcluster.adapters.journal import Record
 from zcluster.control.view import GroupView, PeerView, View
 from zcluster.supervisor.data_words import DataFacts
-from zcluster.supervisor.differences import differences
+from zcluster.supervisor.differences import Warned, differences
 from zcluster.supervisor.story import Story
+from zcluster.supervisor.tools_child import ToolsFacts
 
 SCHEMA = "zcluster.status/1"
 ALARM_SHOWN_MS = 10 * 60_000
@@ -68,9 +71,10 @@ class Surroundings:
     is_observing: bool
     links: tuple[LinkFacts, ...]
     notices: tuple[str, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[Warned, ...]
     counters: Mapping[str, int]
     data: DataFacts | None = None
+    tools: ToolsFacts | None = None
     clock_offsets: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -117,6 +121,7 @@ def status_of(view: View, around: Surroundings, story: Story) -> dict[str, objec
         ],
         "slaves": list(view.slaves),
         "switch": _switch(around.data),
+        "tools": asdict(around.tools) if around.tools is not None else None,
         "copies": _copies(around.data),
         "warnings": _warnings(view, around, story.alarms(around.wall_ms - ALARM_SHOWN_MS)),
         "counters": dict(around.counters),
@@ -207,12 +212,10 @@ def _node(
 
 
 def _warnings(view: View, around: Surroundings, alarms: Sequence[Record]) -> list[dict[str, str]]:
-    found = [{"level": "warning", "text": text} for text in around.warnings]
-    found.extend({"level": "notice", "text": text} for text in around.notices)
-    for node in view.nodes:
-        if not node.same_settings:
-            text = f"{node.name} runs another file: compare `sha256sum` of it on both hosts"
-            found.append({"level": "warning", "text": text})
-    found.extend({"level": "warning", "text": text} for text in differences(view, around.clock_offsets))
-    found.extend({"level": record.level, "text": f"{record.node}: {record.text}"} for record in alarms)
-    return found
+    found = [
+        *around.warnings,
+        *(Warned("notice", "host", text) for text in around.notices),
+        *differences(view, around.clock_offsets),
+        *(Warned(record.level, record.code, f"{record.node}: {record.text}") for record in alarms),
+    ]
+    return [warned.plain() for warned in found]

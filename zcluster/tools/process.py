@@ -1,9 +1,9 @@
 """The tools process: `python -m zcluster.tools --fd N --config FILE --node NAME --run-dir DIR`.
 
-Started by the control process, with one end of a packet pair as descriptor N: nothing is said over it, it only ends.
-What must hold: this process ends when the other end closes (within `orphan.LIMIT_S`, whatever it does) and at nothing
-else, so that what is told during an orderly stop is handed on too; it is an ordinary process that gives way to others
-and whose memory the kernel bounds, for it meets strangers.
+Started by the control process, with one end of a packet pair as descriptor N: over it this process says now and then
+that it lives, and is told nothing. What must hold: it ends when the other end closes (within `orphan.LIMIT_S`,
+whatever it does) and at nothing else, so that what is told during an orderly stop is handed on too; it is an ordinary
+process that gives way to others, and whose memory the kernel bounds, for it meets strangers.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ EXIT_WELL = 0
 EXIT_REFUSED = 1
 EXIT_DEFECT = 70  # EX_SOFTWARE of sysexits.h
 LARGEST_MEMORY_BYTES = 512 << 20
-LARGEST_PACKET_BYTES = 1 << 10
+LARGEST_PACKET_BYTES = 64
+HEART_MS = 5000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,7 +73,7 @@ class ToolsProcess:
             stack.callback(outlet.close)
         self._feed = Feed(run_dir / CONTROL_SOCKET, ring, PlaceFile(run_dir), tuple(self._outlets.values()))
         stack.callback(self._feed.close)
-        parts: tuple[Part, ...] = (self._feed, *self._outlets.values())
+        parts: tuple[Part, ...] = (_Heart(channel), self._feed, *self._outlets.values())
         self._loop = Loop(channel.fileno(), parts, self._is_over)
 
     def run(self) -> None:
@@ -99,6 +100,28 @@ class ToolsProcess:
     def _is_over(self) -> bool:
         self._channel.receive(LARGEST_PACKET_BYTES, 1)
         return self._channel.is_over
+
+
+class _Heart:
+    """Tells the control process that the loop turns (`zcluster.supervisor.tools_child`)."""
+
+    def __init__(self, channel: LocalChannel) -> None:
+        self._channel = channel
+        self._due_ms = 0
+
+    def filenos(self) -> tuple[int, ...]:
+        """Nothing is waited for."""
+        return ()
+
+    def deadline(self) -> int | None:
+        """Now and then."""
+        return self._due_ms
+
+    def turn(self, now_ms: int) -> None:
+        """Say it."""
+        if now_ms >= self._due_ms:
+            self._due_ms = now_ms + HEART_MS
+            self._channel.send((b"turning",), "heart")
 
 
 def _be_ordinary() -> None:

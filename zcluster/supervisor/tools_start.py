@@ -1,0 +1,18 @@
+"""Whether this node has a tools process (docs/decisions/0500), and what kind of child it is.
+
+What must hold: where neither the file nor the switch of this node wants one there is none, and it costs nothing.
+"""
+
+from __future__ import annotations
+
+from zcluster.adapters.child_process import TOOLS_STANDING
+from zcluster.config.configuration import OFF, Configuration
+from zcluster.supervisor.child_start import ChildKind
+
+TOOLS_PROCESS = ChildKind("zcluster.tools", TOOLS_STANDING)
+
+
+def has_tools_process(configuration: Configuration, has_switch: bool) -> bool:
+    """Whether somebody on this node is told anything. `has_switch`: it has a data process, so a switch of its own."""
+    tools = configuration.tools
+    return bool(tools.listen) or tools.metrics != OFF or (has_switch and tools.switch_events)
