@@ -8,31 +8,36 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 
+from tests.config.texts import GOOD, accepted
 from tests.tools.canned import status, takeover, with_group
 from tests.tools.running import Running
+from zcluster.errors import IdentityError
 from zcluster.tools.http import HttpOutlet
-from zcluster.tools.http_connections import ASKING_LIMIT_MS, MOST_CONNECTIONS, Place
+from zcluster.tools.http_connections import ASKING_LIMIT_MS, MOST_CONNECTIONS
 from zcluster.tools.latest import BELIEVED_MS
+from zcluster.tools.listening import Endpoint, endpoint_of
 from zcluster.tools.loop import monotonic_ms
 
-LOOPBACK = Place("127.0.0.1", 0)
+LOOPBACK = Endpoint("127.0.0.1", 0)
 LIMIT_S = 30
 
 
-class Endpoint:
+class Served:
     """A running endpoint. Its clock can be put forward: nothing here waits for time to pass."""
 
     def __init__(self) -> None:
         self.ahead_ms = 0
         self.complaints: list[str] = []
         self.outlet = HttpOutlet(
-            "n2", [LOOPBACK], lambda: {"bus_dropped": 3}, self.complaints.append, clock=self.clock
+            "n2", lambda: [LOOPBACK], lambda: {"bus_dropped": 3}, self.complaints.append, clock=self.clock
         )
         self.running = Running(self.outlet, self.clock)
-        (self.place,) = self.outlet.places
+        (self.place,) = self.outlet.endpoints
 
     def clock(self) -> int:
         return monotonic_ms() + self.ahead_ms
@@ -55,8 +60,8 @@ class Endpoint:
 
 
 @pytest.fixture
-def endpoint() -> Iterator[Endpoint]:
-    made = Endpoint()
+def endpoint() -> Iterator[Served]:
+    made = Served()
     with made.running:
         yield made
 
@@ -68,13 +73,13 @@ def eventually(is_so: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_before_the_daemon_was_heard_nothing_is_well(endpoint: Endpoint) -> None:
+def test_before_the_daemon_was_heard_nothing_is_well(endpoint: Served) -> None:
     for path in ("/healthz", "/readyz", "/master/g1"):
         code, body, _ = endpoint.ask(path)
         assert (code, body) == (503, b"the daemon was not heard yet\n")
 
 
-def test_answers_follow_the_daemon(endpoint: Endpoint) -> None:
+def test_answers_follow_the_daemon(endpoint: Served) -> None:
     endpoint.knows(status())
     assert endpoint.ask("/healthz")[:2] == (200, b"the daemon of n2 answers\n")
     assert endpoint.ask("/readyz")[:2] == (200, b"n2 is ready (MASTER)\n")
@@ -90,7 +95,7 @@ def test_answers_follow_the_daemon(endpoint: Endpoint) -> None:
         assert endpoint.ask(path)[:2] == (503, b"the daemon has ended\n")
 
 
-def test_what_is_old_is_not_believed(endpoint: Endpoint) -> None:
+def test_what_is_old_is_not_believed(endpoint: Served) -> None:
     endpoint.knows(status())
     endpoint.ahead_ms = BELIEVED_MS + 1
     code, body, _ = endpoint.ask("/master/g1")
@@ -101,7 +106,7 @@ def test_what_is_old_is_not_believed(endpoint: Endpoint) -> None:
     assert endpoint.ask("/master/g1")[0] == 200
 
 
-def test_head_has_no_body(endpoint: Endpoint) -> None:
+def test_head_has_no_body(endpoint: Served) -> None:
     endpoint.knows(status())
     for path, expected in (("/master/g1", 200), ("/master/g2", 503), ("/master/g3", 404), ("/metrics", 200)):
         code, body, headers = endpoint.ask(path, "HEAD")
@@ -109,7 +114,7 @@ def test_head_has_no_body(endpoint: Endpoint) -> None:
         assert int(headers["Content-Length"]) > 0
 
 
-def test_json_for_who_asks_for_it(endpoint: Endpoint) -> None:
+def test_json_for_who_asks_for_it(endpoint: Served) -> None:
     endpoint.knows(status())
     code, body, headers = endpoint.ask("/master/g1", accept="application/json")
     assert (code, headers["Content-Type"]) == (200, "application/json")
@@ -126,7 +131,7 @@ def test_json_for_who_asks_for_it(endpoint: Endpoint) -> None:
     assert json.loads(endpoint.ask("/readyz", accept="application/json")[1])["reasons"] == []
 
 
-def test_only_questions_are_answered(endpoint: Endpoint) -> None:
+def test_only_questions_are_answered(endpoint: Served) -> None:
     code, body, headers = endpoint.ask("/healthz", "POST")
     assert (code, headers["Allow"]) == (405, "GET, HEAD")
     assert body == b"only GET and HEAD are answered here\n"
@@ -135,7 +140,7 @@ def test_only_questions_are_answered(endpoint: Endpoint) -> None:
     assert endpoint.ask("/master/%1b[2J%0a")[0] == 503, "the name in an answer is never what a terminal obeys"
 
 
-def test_unknown_names_come_back_printable(endpoint: Endpoint) -> None:
+def test_unknown_names_come_back_printable(endpoint: Served) -> None:
     endpoint.knows(status())
     code, body, _ = endpoint.ask("/master/%1b[2J%0ax")
     assert code == 404
@@ -143,7 +148,7 @@ def test_unknown_names_come_back_printable(endpoint: Endpoint) -> None:
     assert body.decode().strip().isprintable()
 
 
-def test_metrics_in_both_formats(endpoint: Endpoint) -> None:
+def test_metrics_in_both_formats(endpoint: Served) -> None:
     endpoint.knows(status())
     endpoint.running.do(lambda: endpoint.outlet.record(takeover()))
     _, body, headers = endpoint.ask("/metrics")
@@ -157,7 +162,7 @@ def test_metrics_in_both_formats(endpoint: Endpoint) -> None:
     assert body.endswith(b"# EOF\n")
 
 
-def test_many_scrapes_cost_one_text(endpoint: Endpoint) -> None:
+def test_many_scrapes_cost_one_text(endpoint: Served) -> None:
     endpoint.knows(status())
     endpoint.ahead_ms = -monotonic_ms()  # time stands nearly still
     endpoint.ask("/metrics")
@@ -176,7 +181,7 @@ def test_many_scrapes_cost_one_text(endpoint: Endpoint) -> None:
     assert made < endpoint.outlet.counts()["requests"]
 
 
-def test_a_client_that_says_nothing_is_sent_away(endpoint: Endpoint) -> None:
+def test_a_client_that_says_nothing_is_sent_away(endpoint: Served) -> None:
     with endpoint.connect() as silent, endpoint.connect() as slow:
         slow.sendall(b"GET /hea")
         assert endpoint.ask("/elsewhere")[0] == 404, "nobody waits for them"
@@ -185,7 +190,7 @@ def test_a_client_that_says_nothing_is_sent_away(endpoint: Endpoint) -> None:
         assert silent.recv(100) == b""
 
 
-def test_all_places_taken_the_oldest_silent_one_makes_room(endpoint: Endpoint) -> None:
+def test_all_places_taken_the_oldest_silent_one_makes_room(endpoint: Served) -> None:
     endpoint.knows(status())
     with ExitStack() as stack:
         silent = [stack.enter_context(endpoint.connect()) for _ in range(MOST_CONNECTIONS * 3)]
@@ -194,10 +199,10 @@ def test_all_places_taken_the_oldest_silent_one_makes_room(endpoint: Endpoint) -
         for _ in range(5):
             assert endpoint.ask("/master/g1")[0] == 200
         assert silent[0].recv(1) == b""
-        assert endpoint.outlet.counts()["dropped"] >= MOST_CONNECTIONS * 2
+        assert endpoint.outlet.counts()["made_room"] >= MOST_CONNECTIONS * 2
 
 
-def test_a_client_that_never_reads_keeps_nobody(endpoint: Endpoint) -> None:
+def test_a_client_that_never_reads_keeps_nobody(endpoint: Served) -> None:
     endpoint.knows(status())
     with ExitStack() as stack:
         for _ in range(MOST_CONNECTIONS):
@@ -208,7 +213,7 @@ def test_a_client_that_never_reads_keeps_nobody(endpoint: Endpoint) -> None:
         assert endpoint.ask("/master/g1")[0] == 200
 
 
-def test_a_half_closed_client_still_has_its_answer(endpoint: Endpoint) -> None:
+def test_a_half_closed_client_still_has_its_answer(endpoint: Served) -> None:
     endpoint.knows(status())
     with endpoint.connect() as client:
         client.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
@@ -219,7 +224,7 @@ def test_a_half_closed_client_still_has_its_answer(endpoint: Endpoint) -> None:
     assert received.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-def test_a_request_in_single_bytes_is_a_request(endpoint: Endpoint) -> None:
+def test_a_request_in_single_bytes_is_a_request(endpoint: Served) -> None:
     endpoint.knows(status())
     with endpoint.connect() as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -233,16 +238,16 @@ def test_an_address_that_is_not_there_is_tried_again() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        place = Place(*other.getsockname())
+        place = Endpoint(*other.getsockname())
         complaints: list[str] = []
-        outlet = HttpOutlet("n2", [place], dict, complaints.append, clock=lambda: now_ms)
+        outlet = HttpOutlet("n2", lambda: [place], dict, complaints.append, clock=lambda: now_ms)
         outlet.turn(now_ms)
         assert complaints == [f"cannot listen at {place}: Address already in use"]
-        assert outlet.places == []
+        assert outlet.endpoints == []
         due_ms = outlet.deadline()
         assert due_ms is not None
     outlet.turn(due_ms)
-    assert outlet.places == [place]
+    assert outlet.endpoints == [place]
     assert outlet.deadline() is None
     assert len(complaints) == 1
     outlet.close()
@@ -250,12 +255,46 @@ def test_an_address_that_is_not_there_is_tried_again() -> None:
 
 def test_ipv6() -> None:
     try:
-        outlet = HttpOutlet("n2", [Place("::1", 0)], dict, pytest.fail)
+        outlet = HttpOutlet("n2", lambda: [Endpoint("::1", 0)], dict, pytest.fail)
     except pytest.fail.Exception:
         pytest.skip("no IPv6 on this host")
     with Running(outlet):
-        (place,) = outlet.places
+        (place,) = outlet.endpoints
         assert str(place) == f"[::1]:{place.port}"
         with socket.create_connection(place, LIMIT_S) as client:
             client.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
             assert client.recv(4096).startswith(b"HTTP/1.1 503 ")
+
+
+def test_a_place_of_the_file_is_an_address_that_stays_here() -> None:
+    configuration = accepted(GOOD)
+    assert endpoint_of(configuration, "loopback", 7712) == ("127.0.0.1", 7712)
+    with pytest.raises(
+        IdentityError, match=r"no address of this host is in 10\.77\.1\.0/24, the network of ring1"
+    ):
+        endpoint_of(configuration, "ring1", 7712)
+    (link,) = (one for one in configuration.links if one.name == "ring1")
+    here = replace(link, network=ip_network("127.0.0.0/8"))
+    assert endpoint_of(replace(configuration, links=(here,)), "ring1", 1) == ("127.0.0.1", 1)
+
+
+def test_an_address_that_comes_later_is_found() -> None:
+    now_ms = 0
+    found: list[Endpoint] = []
+
+    def find() -> list[Endpoint]:
+        if not found:
+            raise IdentityError("no address of this host is in 10.77.1.0/24")
+        return found
+
+    complaints: list[str] = []
+    outlet = HttpOutlet("n2", find, dict, complaints.append, clock=lambda: now_ms)
+    assert complaints == ["does not listen yet: no address of this host is in 10.77.1.0/24"]
+    found.append(LOOPBACK)
+    outlet.turn(now_ms)
+    assert outlet.endpoints == []
+    due_ms = outlet.deadline()
+    assert due_ms is not None
+    outlet.turn(due_ms)
+    assert len(outlet.endpoints) == 1
+    outlet.close()

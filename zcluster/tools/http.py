@@ -12,13 +12,16 @@ reaches the address may read: it is off, on loopback, or on a link of the cluste
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from zcluster.adapters.journal import Record
+from zcluster.config.configuration import Configuration
 from zcluster.tools.health import Verdict, alive, master, ready
-from zcluster.tools.http_connections import HttpConnections, Place
+from zcluster.tools.http_connections import HttpConnections
 from zcluster.tools.http_request import Answer, Request
 from zcluster.tools.latest import Latest
+from zcluster.tools.listening import Endpoint, endpoint_of
 from zcluster.tools.loop import monotonic_ms
 from zcluster.tools.metrics import MetricsText
 from zcluster.tools.metrics_story import StoryLedger
@@ -30,12 +33,12 @@ JSON_TYPE = "application/json"
 
 
 class HttpOutlet:
-    """Listens at `places`. `figures`: numbers of the whole tools process. `complain` hears what keeps it from it."""
+    """`find`: where to listen. `figures`: numbers of the whole tools process. `complain` hears why it does not."""
 
     def __init__(
         self,
         node: str,
-        places: Sequence[Place],
+        find: Callable[[], Sequence[Endpoint]],
         figures: Callable[[], Mapping[str, int]],
         complain: Callable[[str], None],
         alarm_codes: tuple[str, ...] = (),
@@ -44,15 +47,15 @@ class HttpOutlet:
         self._latest = Latest(clock)
         self._story = StoryLedger(node)
         self._metrics = MetricsText(self._latest, self._story, figures, clock, alarm_codes)
-        self._connections = HttpConnections(places, self._answer, clock)
+        self._connections = HttpConnections(find, self._answer, clock)
         self._complain = complain
         self._complained: frozenset[str] = frozenset()
         self._complain_anew()
 
     @property
-    def places(self) -> list[Place]:
+    def endpoints(self) -> list[Endpoint]:
         """Where it listens now."""
-        return self._connections.places
+        return self._connections.endpoints
 
     def filenos(self) -> tuple[int, ...]:
         """One descriptor for all connections."""
@@ -81,7 +84,7 @@ class HttpOutlet:
 
     def counts(self) -> Mapping[str, int]:
         """How many asked, were refused, were too slow or had to make room; texts of metrics made."""
-        listening = len(self._connections.places)
+        listening = len(self._connections.endpoints)
         return {**self._connections.counts, "texts_made": self._metrics.made, "listening": listening}
 
     def close(self) -> None:
@@ -89,7 +92,7 @@ class HttpOutlet:
         self._connections.close()
 
     def _complain_anew(self) -> None:
-        problems = frozenset(self._connections.problems.values())
+        problems = self._connections.problems
         for problem in sorted(problems - self._complained):
             self._complain(problem)
         self._complained = problems
@@ -107,6 +110,21 @@ class HttpOutlet:
             case path if path.startswith(MASTER) and len(path) > len(MASTER):
                 return _told(master(picture, reason, path.removeprefix(MASTER)), request)
         return _told(Verdict(404, f"ask for {', '.join(PATHS)}"), request)
+
+
+def http_outlet(
+    configuration: Configuration, node: str, figures: Callable[[], Mapping[str, int]]
+) -> HttpOutlet:
+    """The endpoint where the file has it; what keeps it from listening is a line on standard error."""
+    tools = configuration.tools
+
+    def find() -> Sequence[Endpoint]:
+        return (endpoint_of(configuration, tools.metrics, tools.metrics_port),)
+
+    def complain(text: str) -> None:
+        print(f"zcluster tools process: metrics: {text}", file=sys.stderr)
+
+    return HttpOutlet(node, find, figures, complain)
 
 
 def _told(verdict: Verdict, request: Request) -> Answer:

@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import Enum, auto
-from typing import NamedTuple
 
+from zcluster.errors import ZclusterError
 from zcluster.tools.http_request import (
     Answer,
     RefusedRequest,
@@ -24,6 +24,7 @@ from zcluster.tools.http_request import (
     refusal,
     request_from,
 )
+from zcluster.tools.listening import Endpoint
 
 MOST_CONNECTIONS = 32
 MOST_TURN_EVENTS = 64
@@ -36,16 +37,6 @@ ANSWERING_LIMIT_MS = 10_000
 # would reset it, and with it the answer (RFC 9112, 9.6).
 ENDING_LIMIT_MS = 1000
 BIND_AGAIN_MS = 5000
-
-
-class Place(NamedTuple):
-    """Where to listen: an address of this host as text, and a TCP port. Port 0 takes a free one."""
-
-    address: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
 
 class _Phase(Enum):
@@ -68,19 +59,26 @@ class _Connection:
 
 
 class HttpConnections:
-    """`answer` is asked for each request and must return at once. `problems` says where nobody listens, and why."""
+    """`answer` is asked for each request and must return at once. `find` says where to listen, or raises ZclusterError.
+
+    `problems`: why it does not listen (everywhere), in words.
+    """
 
     def __init__(
-        self, places: Sequence[Place], answer: Callable[[Request], Answer], clock: Callable[[], int]
+        self,
+        find: Callable[[], Sequence[Endpoint]],
+        answer: Callable[[Request], Answer],
+        clock: Callable[[], int],
     ) -> None:
+        self._find = find
         self._answer = answer
         self._poll = select.epoll()
         self._listeners: dict[int, socket.socket] = {}
         # In the order in which they came: the longest asking are first.
         self._connections: dict[int, _Connection] = {}
-        self._unbound = list(places)
+        self._bound: set[Endpoint] = set()
         self._bind_ms = clock()
-        self.problems: dict[Place, str] = {}
+        self.problems: frozenset[str] = frozenset()
         self.counts: Counter[str] = Counter()
         self._bind(clock())
 
@@ -91,18 +89,18 @@ class HttpConnections:
     def deadline(self) -> int | None:
         """When a connection has had its time, or an address is tried again."""
         dues = [connection.limit_ms for connection in self._connections.values()]
-        if self._unbound:
+        if self.problems:
             dues.append(self._bind_ms)
         return min(dues, default=None)
 
     @property
-    def places(self) -> list[Place]:
+    def endpoints(self) -> list[Endpoint]:
         """Where it listens now."""
-        return [Place(*listener.getsockname()[:2]) for listener in self._listeners.values()]
+        return [Endpoint(*listener.getsockname()[:2]) for listener in self._listeners.values()]
 
     def turn(self, now_ms: int) -> None:
         """Accept, read, answer and end what is due, a bounded amount of it."""
-        if self._unbound and now_ms >= self._bind_ms:
+        if self.problems and now_ms >= self._bind_ms:
             self._bind(now_ms)
         for descriptor, _ in self._poll.poll(0, MOST_TURN_EVENTS):
             listener = self._listeners.get(descriptor)
@@ -129,16 +127,23 @@ class HttpConnections:
 
     def _bind(self, now_ms: int) -> None:
         self._bind_ms = now_ms + BIND_AGAIN_MS
-        for place in list(self._unbound):
-            try:
-                listener = _listener(place)
-            except OSError as error:
-                self.problems[place] = f"cannot listen at {place}: {error.strerror or error}"
+        problems: list[str] = []
+        try:
+            wanted = self._find()
+        except ZclusterError as error:
+            wanted, problems = (), [f"does not listen yet: {error}"]
+        for endpoint in wanted:
+            if endpoint in self._bound:
                 continue
+            try:
+                listener = _listener(endpoint)
+            except OSError as error:
+                problems.append(f"cannot listen at {endpoint}: {error.strerror or error}")
+                continue
+            self._bound.add(endpoint)
             self._listeners[listener.fileno()] = listener
             self._poll.register(listener.fileno(), select.EPOLLIN)
-            self._unbound.remove(place)
-            self.problems.pop(place, None)
+        self.problems = frozenset(problems)
 
     def _accept(self, listener: socket.socket, now_ms: int) -> None:
         for _ in range(MOST_TURN_ACCEPTS):
@@ -147,7 +152,7 @@ class HttpConnections:
             except OSError:
                 return  # nobody waits, or the client gave up, or no descriptor is free: the next turn tries again
             if len(self._connections) >= MOST_CONNECTIONS:
-                self.counts["dropped"] += 1
+                self.counts["made_room"] += 1
                 self._close(self._least_worth())
             connected.setblocking(False)
             connection = _Connection(connected, now_ms + ASKING_LIMIT_MS)
@@ -215,14 +220,14 @@ class HttpConnections:
         connection.socket.close()
 
 
-def _listener(place: Place) -> socket.socket:
-    family = socket.AF_INET6 if ":" in place.address else socket.AF_INET
+def _listener(endpoint: Endpoint) -> socket.socket:
+    family = socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listener.bind((place.address, place.port))
+        listener.bind((endpoint.address, endpoint.port))
         listener.listen(BACKLOG)
     except OSError:
         listener.close()
