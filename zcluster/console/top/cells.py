@@ -86,7 +86,7 @@ def switch(node: NodeRow) -> Piece:
     """Whether its FreeSWITCH was seen to be well, and how long the last pulse through it took, where that is known."""
     if not node.is_heard:
         return NOTHING
-    if any("switch" in reason or "pulse" in reason for reason in node.unready):
+    if any(reason.startswith("switch") for reason in node.unready):
         return Piece("ILL", Tone.BAD)
     if not node.build:
         return NOTHING

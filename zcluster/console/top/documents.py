@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 
 from zcluster.console.top.events import Came, Event, Lost, Told, Unreachable
 from zcluster.console.top.picture import Picture, picture_of
+from zcluster.console.top.reading import clean
 from zcluster.console.top.story import StoryRow, grown
 from zcluster.console.top.streams import LimitRow, Sample, Streams, limits_of, sample_of, streams_of
 
+NO_REASON = "nothing comes any more"
 RATE_WINDOW_MS = 10_000
 LEAST_SAMPLE_MS = 900
 
@@ -49,7 +51,7 @@ class Documents:
                 return replace(self, lost=self.lost + count)
             case Unreachable(reason):
                 since_ms = self.trouble_ms if self.trouble else now_ms
-                return replace(self, trouble=reason, trouble_ms=since_ms)
+                return replace(self, trouble=clean(reason) or NO_REASON, trouble_ms=since_ms)
         return self
 
     def age_ms(self, now_ms: int) -> int:

@@ -9,6 +9,7 @@ from zcluster.console.top import cells
 from zcluster.console.top.documents import Documents
 from zcluster.console.top.lines import Line, Piece, Tone, bounded, line, paragraph, sides
 from zcluster.console.top.picture import Picture
+from zcluster.console.top.reading import clean
 from zcluster.console.top.state import Screen, Size, ViewState
 from zcluster.console.verdict import ExitStatus
 from zcluster.console.words import counted
@@ -143,9 +144,10 @@ def foot(documents: Documents, state: ViewState, size: Size, now_ms: int) -> lis
 
 
 def _filter(state: ViewState) -> Line:
+    text = clean(state.filter)
     if state.is_typing:
-        return line(Piece(f"filter: {state.filter}_", Tone.STRONG), "   Enter keeps it, Esc ends it")
-    return line(Piece(f'only rows with "{state.filter}"', Tone.NOTE), "   / changes it, Esc ends it")
+        return line(Piece(f"filter: {text}_", Tone.STRONG), "   Enter keeps it, Esc ends it")
+    return line(Piece(f'only rows with "{text}"', Tone.NOTE), "   / changes it, Esc ends it")
 
 
 def _question(documents: Documents, state: ViewState, width: int) -> list[Line]:

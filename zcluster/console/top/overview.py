@@ -5,17 +5,18 @@ What must hold: pure; the lines are never more than the room; each pane keeps it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from zcluster.console.top import cells
 from zcluster.console.top.documents import Documents
-from zcluster.console.top.lines import EMPTY, Grid, Line, Piece, Row, Tone, fit, line, sides
-from zcluster.console.top.rows import chosen_at, groups_of, names_of, nodes_of, story_of, window
+from zcluster.console.top.lines import EMPTY, Line, Piece, Tone, fit, line
+from zcluster.console.top.reading import clean
+from zcluster.console.top.rows import Window, chosen_at, groups_of, names_of, nodes_of, story_of, window
 from zcluster.console.top.state import PANES, Pane, ViewState
 from zcluster.console.top.story import Clock, StoryRow, tellers_text
 from zcluster.console.top.tables import group_grid, node_grid
 
+STORY_ROWS = 6
 LEAST_ROWS = {Pane.GROUPS: 1, Pane.NODES: 1, Pane.STORY: 2}
 STREAMS_ROOM = 34
 LARGEST_SHOWN_LIMITS = 12
@@ -44,16 +45,16 @@ def plan(documents: Documents, state: ViewState, room: int) -> Plan:
     for pane in PANES:
         rows[pane] = max(0, min(LEAST_ROWS[pane], left))
         left -= rows[pane]
-    order = (state.pane, state.pane, *PANES)
-    while left > 0:
-        before = left
+    # The latest of the story is enough until all the others are seen, unless the story is what is looked at.
+    if state.pane is not Pane.STORY:
+        wanted[Pane.STORY] = min(wanted[Pane.STORY], STORY_ROWS)
+    order = (state.pane, *PANES)
+    while left > 0 and any(rows[pane] < wanted[pane] for pane in PANES):
         for pane in order:
             if left > 0 and rows[pane] < wanted[pane]:
                 rows[pane] += 1
                 left -= 1
-        if left == before:
-            rows[Pane.STORY] += left
-            break
+    rows[Pane.STORY] += left
     return Plan(rows, streams, gap)
 
 
@@ -81,41 +82,19 @@ def _pane(
 ) -> list[Line]:
     picture = documents.picture
     assert picture is not None, "drawn only with a picture"
-    match pane:
-        case Pane.GROUPS:
-            groups = groups_of(documents, state)
-            is_observing = picture.mode == "observe"
-            laid, heads, rows = group_grid(groups, documents.story, older_ms, is_observing, width)
-            names = [group.name for group in groups]
-        case Pane.NODES:
-            nodes = nodes_of(documents, state)
-            laid, heads, rows = node_grid(nodes, older_ms, any(node.build for node in picture.nodes), width)
-            names = [node.name for node in nodes]
-        case Pane.STORY:
-            return _story(documents, state, width, height, clock)
-    return _table(pane, state, names, laid, heads, rows, width, height)
-
-
-def _table(
-    pane: Pane,
-    state: ViewState,
-    names: Sequence[str],
-    laid: Grid,
-    heads: Line,
-    rows: Sequence[Row],
-    width: int,
-    height: int,
-) -> list[Line]:
+    if pane is Pane.STORY:
+        return _story(documents, state, width, height, clock)
+    names = names_of(pane, documents, state)
     seen = window(names, chosen_at(pane, names, state), height, is_tail=False)
-    lines = [
-        _heads(
-            pane,
-            state,
-            heads,
-            _place(seen.first, seen.end, seen.total, state.order(pane), state, pane),
-            width,
-        )
-    ]
+    place = _place(seen, state, pane)
+    if pane is Pane.GROUPS:
+        is_observing = picture.mode == "observe"
+        groups = groups_of(documents, state)
+        laid, heads, rows = group_grid(groups, documents.story, older_ms, is_observing, place, width)
+    else:
+        is_any_switch = any(node.build for node in picture.nodes)
+        laid, heads, rows = node_grid(nodes_of(documents, state), older_ms, is_any_switch, place, width)
+    lines = [_heads(pane, state, heads.text, width)]
     for at in range(seen.first, seen.end):
         is_chosen = state.is_interactive and at == seen.chosen and pane is state.pane
         row = laid.row(rows[at], ">" if is_chosen else " ")
@@ -126,26 +105,22 @@ def _table(
 
 
 def _that_match(state: ViewState) -> str:
-    return f' with "{state.filter}"' if state.filter else ""
+    return f' with "{clean(state.filter)}"' if state.filter else ""
 
 
-def _place(first: int, end: int, total: int, order: str, state: ViewState, pane: Pane) -> str:
+def _place(seen: Window, state: ViewState, pane: Pane) -> str:
     """Which rows are seen, where not all are; and by what they are sorted, where that was chosen."""
-    parts = [f"{first + 1}-{end} of {total}"] if total > end - first else []
-    if state.orders.get(pane, 0) or state.is_reversed.get(pane, False):
-        parts.append(f"by {order}{', reversed' if state.is_reversed.get(pane, False) else ''}")
+    parts = [f"{seen.first + 1}-{seen.end} of {seen.total}"] if seen.total > seen.end - seen.first else []
+    is_reversed = state.is_reversed.get(pane, False)
+    if state.orders.get(pane, 0) or is_reversed:
+        parts.append(f"by {state.order(pane)}{', reversed' if is_reversed else ''}")
     return ", ".join(parts)
 
 
-def _heads(pane: Pane, state: ViewState, heads: Line, place: str, width: int) -> Line:
+def _heads(pane: Pane, state: ViewState, text: str, width: int) -> Line:
     """The heads of the columns; those of the pane that has the keys are loud."""
     is_focus = state.is_interactive and state.pane is pane
-    tone = Tone.FOCUS if is_focus else Tone.HEAD
-    text = heads.text
-    left = Line((Piece(text, tone),))
-    return (
-        sides(left, (Piece(place, tone),), width, tone) if place else Line((Piece(fit(text, width), tone),))
-    )
+    return _heads_only(text, width, Tone.FOCUS if is_focus else Tone.HEAD)
 
 
 def _story(documents: Documents, state: ViewState, width: int, height: int, clock: Clock) -> list[Line]:
@@ -153,8 +128,8 @@ def _story(documents: Documents, state: ViewState, width: int, height: int, cloc
     names = [row.name for row in rows]
     seen = window(names, chosen_at(Pane.STORY, names, state), height, is_tail=True)
     lost = f" ({documents.lost} more were lost)" if documents.lost else ""
-    place = f"{seen.first + 1}-{seen.end} of {seen.total}" if seen.total > height else ""
-    lines = [_heads(Pane.STORY, state, line(f" STORY, newest last{lost}"), place, width)]
+    place = f"  {seen.first + 1}-{seen.end} of {seen.total}" if seen.total > height else ""
+    lines = [_heads(Pane.STORY, state, f" STORY, newest last{place}{lost}", width)]
     for at in range(seen.first, seen.end):
         is_chosen = state.is_interactive and at == seen.chosen and state.pane is Pane.STORY
         lines.append(_record(rows[at], ">" if is_chosen else " ", clock)._replace(is_chosen=is_chosen))
@@ -185,15 +160,14 @@ def _streams(documents: Documents, width: int, height: int) -> list[Line]:
     complete = min((each.complete for each in streams.sums), default=0)
     behind = max((each.behind for each in streams.sums), default=0)
     if height == 1:
-        parts = [
-            f"{each.stream} {cells.stream_numbers(each)} {cells.rate_text(each.rate)}"
-            for each in streams.sums
-            if each.stream != "limits"
-        ]
-        text = f" STREAMS  {'  '.join(parts)}  limits {len(limits)}  copies {complete}/{copies}"
         is_lacking = complete < copies or behind > 0
-        text += f" behind {behind}" if behind else ""
-        return [_heads_only(text, width, Tone.WARN if is_lacking else Tone.HEAD)]
+        return [
+            _heads_only(
+                _streams_line(documents, complete, copies, behind, width),
+                width,
+                Tone.WARN if is_lacking else Tone.HEAD,
+            )
+        ]
     heads = f" {'STREAM':<15}{'RECORDS':<20}{'OF THIS NODE':<14}{'CHANGES':<12}{'COPIES COMPLETE':<17}BEHIND"
     lines = [_heads_only(heads, width)]
     for each in streams.sums:
@@ -211,6 +185,25 @@ def _streams(documents: Documents, width: int, height: int) -> list[Line]:
             )
         )
     return lines[:height]
+
+
+def _streams_line(documents: Documents, complete: int, copies: int, behind: int, width: int) -> str:
+    """The longest of what can be said that fits."""
+    assert documents.streams is not None, "drawn only with streams"
+    sums = [each for each in documents.streams.sums if each.stream != "limits"]
+    end = f"limits {len(documents.limits)}  copies {complete}/{copies}" + (
+        f" behind {behind}" if behind else ""
+    )
+    texts = []
+    for has_rates, word in ((True, " orphaned"), (False, " orphaned"), (False, " orph.")):
+        parts = [
+            f"{each.stream} {cells.compact(each.records)}"
+            + (f" +{cells.compact(each.orphaned)}{word}" if each.orphaned else "")
+            + (f" {cells.rate_text(each.rate)}" if has_rates and each.rate is not None else "")
+            for each in sums
+        ]
+        texts.append(f" STREAMS  {'  '.join(parts)}  {end}")
+    return next((text for text in texts if len(text) <= width), texts[-1])
 
 
 def _heads_only(text: str, width: int, tone: Tone = Tone.HEAD) -> Line:

@@ -5,6 +5,7 @@ What must hold: pure; every order is total, so that rows do not change places by
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
@@ -14,6 +15,7 @@ from zcluster.console.top.state import Pane, ViewState
 from zcluster.console.top.story import StoryRow
 
 UNKNOWN = 1 << 62
+_DIGITS = re.compile(r"([0-9]{1,15})")
 _Row = TypeVar("_Row", GroupRow, NodeRow)
 
 
@@ -36,12 +38,12 @@ def groups_of(documents: Documents, state: ViewState) -> list[GroupRow]:
         for group in documents.picture.groups
         if _holds(needle, group.name, group.holder or "nobody", group.pinned_to, *group.addresses)
     ]
-    found.sort(key=lambda group: group.name)
+    found.sort(key=lambda group: natural(group.name))
     match state.order(Pane.GROUPS):
         case "trouble":
             found.sort(key=lambda group: not group.is_troubled)
         case "holder":
-            found.sort(key=lambda group: group.holder)
+            found.sort(key=lambda group: natural(group.holder))
         case "last change":
             found.sort(key=lambda group: UNKNOWN if group.since_ms is None else group.since_ms)
         case "epoch":
@@ -59,7 +61,7 @@ def nodes_of(documents: Documents, state: ViewState) -> list[NodeRow]:
         for node in documents.picture.nodes
         if _holds(needle, node.name, node.state, node.version, node.build, *node.holds, *node.unready)
     ]
-    found.sort(key=lambda node: node.name)
+    found.sort(key=lambda node: natural(node.name))
     match state.order(Pane.NODES):
         case "trouble":
             found.sort(key=lambda node: (node.is_heard, not node.is_troubled))
@@ -70,6 +72,15 @@ def nodes_of(documents: Documents, state: ViewState) -> list[NodeRow]:
         case "loss":
             found.sort(key=lambda node: -worst_loss(node))
     return _turned(found, state, Pane.NODES)
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """For sorting: pbx2 before pbx10."""
+    parts = (
+        (0, int(part), "") if part.isdecimal() and part.isascii() else (1, 0, part.casefold())
+        for part in _DIGITS.split(name)
+    )
+    return (*parts, (2, 0, name))
 
 
 def worst_loss(node: NodeRow) -> int:

@@ -20,9 +20,14 @@ NAME_MOST = 16
 
 
 def group_grid(
-    groups: Sequence[GroupRow], story: Sequence[StoryRow], older_ms: int, is_observing: bool, width: int
+    groups: Sequence[GroupRow],
+    story: Sequence[StoryRow],
+    older_ms: int,
+    is_observing: bool,
+    place: str,
+    width: int,
 ) -> tuple[Grid, Line, list[Row]]:
-    """The grid, its heads and all rows. `older_ms`: how long ago the document was made."""
+    """The grid, its heads and all rows. `older_ms`: how long ago the document was made; `place`: which part is seen."""
     changes = last_changes(story)
     rows: list[Row] = []
     for group in groups:
@@ -47,11 +52,11 @@ def group_grid(
         Column("LAST CHANGE", 16, 48, 3, grows=True),
         Column("ADDRESSES", 11, 200, 4, grows=True),
     )
-    return _laid(columns, rows, width)
+    return _laid(columns, rows, width, place)
 
 
 def node_grid(
-    nodes: Sequence[NodeRow], older_ms: int, is_any_switch: bool, width: int
+    nodes: Sequence[NodeRow], older_ms: int, is_any_switch: bool, place: str, width: int
 ) -> tuple[Grid, Line, list[Row]]:
     """The grid, its heads and all rows."""
     names = link_names(nodes)
@@ -84,14 +89,14 @@ def node_grid(
         # One cell for all where there is no room for each.
         Column("LINKS", 8, 14, 6 if names else 99),
         Column("SWITCH", 6, 8, 4 if is_any_switch else 98),
-        Column("CONDITION", 14, 90, 2, grows=True),
+        Column("CONDITION", 20, 90, 2, grows=True),
         Column("GEN", 3, 6, 8),
         Column("CLOCK", 6, 8, 7),
         Column("VERSION", 7, 14, 9),
         Column("FREESWITCH", 10, 24, 10 if is_any_switch else 97),
     ]
     kept = _without_doubles(columns, rows, len(names), width)
-    return _laid([columns[at] for at in kept], [[row[at] for at in kept] for row in rows], width)
+    return _laid([columns[at] for at in kept], [[row[at] for at in kept] for row in rows], width, place)
 
 
 def link_names(nodes: Sequence[NodeRow]) -> list[str]:
@@ -111,10 +116,16 @@ def _without_doubles(columns: Sequence[Column], rows: Sequence[Row], links: int,
     return [at for at in range(len(columns)) if at not in every and at not in hidden]
 
 
-def _laid(columns: Sequence[Column], rows: list[Row], width: int) -> tuple[Grid, Line, list[Row]]:
+def _laid(columns: Sequence[Column], rows: list[Row], width: int, place: str) -> tuple[Grid, Line, list[Row]]:
     laid = grid(columns, rows, width)
-    heads = laid.row([Piece(column.title, Tone.HEAD) for column in columns])
-    return laid, heads, rows
+    titles = [column.title for column in columns]
+    growing = [(index, room) for index, room in laid.places if columns[index].grows]
+    if place and growing:
+        # Which part is seen stands where there is most room for it.
+        index, room = growing[-1]
+        both = f"{titles[index]}  {place}"
+        titles[index] = both if len(both) <= room else place
+    return laid, laid.row([Piece(title, Tone.HEAD) for title in titles]), rows
 
 
 def _older(node: NodeRow, older_ms: int) -> NodeRow:
