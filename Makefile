@@ -9,7 +9,7 @@ SEEDS ?=
 # lab: for example `make lab ARGS="trial --nodes 5 --groups 3 --fault kill-host --trials 3 --json"`
 ARGS ?= --help
 
-.PHONY: help venv demo test check format sim lab bench clean
+.PHONY: help venv demo test check format codes sim lab bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make lab     the laboratory, with ARGS=\"...\""
 	@echo "make bench   the figures of docs/, measured on this machine"
 	@echo "make format  put the code into its one shape"
+	@echo "make codes   docs/codes.md from the catalogue of codes"
 
 $(STAMP): pyproject.toml .ci/venv
 	@echo "zcluster: making .venv (once)"
@@ -49,6 +50,9 @@ check: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+codes: $(STAMP)
+	$(BIN)/python -m zcluster.console.codes_page > docs/codes.md
 
 sim: $(STAMP)
 	$(BIN)/zcluster simulate $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED))

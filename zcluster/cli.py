@@ -77,6 +77,21 @@ class LazyGroup(click.Group):
             "top",
             "Show the cluster live: groups, nodes, streams, and what happens.",
         ),
+        "freeze": (
+            "zcluster.console.commands_freeze",
+            "freeze",
+            "Let nothing move by itself, on the whole cluster, and say why.",
+        ),
+        "thaw": (
+            "zcluster.console.commands_freeze",
+            "thaw",
+            "End a freeze: what it held back happens at once.",
+        ),
+        "explain": (
+            "zcluster.console.commands_explain",
+            "explain",
+            "Say what a code of the log, the story or the status means, and what to do.",
+        ),
         "watch": (
             "zcluster.console.commands_watch",
             "watch",

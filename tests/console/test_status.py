@@ -47,7 +47,8 @@ n3    MASTER  -      hb2          holds red; silent on hb1, lan
 n4    SLAVE   1st    hb1 hb2 lan  not ready: service reference silent
 n5    FAILED  -      no link      never heard
 
-alarm: another tool removed the packet rules of n3
+alarm: another tool removed the packet rules of n3 (`zcluster explain
+  gate-lost`)
 
 Seen by n1 (*) of office: 5 voters, generation 1, version 0.1.0, up 4 d 7 h."""
 
@@ -116,7 +117,8 @@ def test_a_bad_night() -> None:
         silent("n5", None),
     )
     groups = [group("blue", 10, "n1"), group("green", 11, ""), group("red", 12, "n3")]
-    warnings = [{"level": "alarm", "text": "another tool removed the packet rules of n3"}]
+    text = "another tool removed the packet rules of n3"
+    warnings = [{"level": "alarm", "code": "gate-lost", "text": text}]
     lines = status.render(page(nodes=nodes, groups=groups, warnings=warnings))
     assert "\n".join(lines) == AT_THREE_IN_THE_MORNING
     assert max(map(len, lines)) <= WIDTH

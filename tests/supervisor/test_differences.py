@@ -29,20 +29,23 @@ def test_equal_builds_own_names_and_close_clocks_are_no_difference() -> None:
 
 def test_different_builds_are_told_with_who_has_which() -> None:
     (told,) = differences(seen(("x", "fsA"), ("y", "fsB"), ("", "")), {})
-    assert "(a: x, b: y)" in told
-    assert "calls do not" in told
+    assert "(a: x, b: y)" in told.text
+    assert told.code == "different-builds"
+    assert "calls do not" in told.text
 
 
 def test_one_name_of_two_switches_is_told() -> None:
     (told,) = differences(seen(("x", "pbx"), ("x", "fsB"), ("x", "pbx")), {})
-    assert "a, c are all called pbx" in told
+    assert "a, c are all called pbx" in told.text
+    assert told.code == "same-switchname"
 
 
 def test_a_clock_that_is_off_is_told_and_the_own_is_not() -> None:
     found = seen(("", ""), ("", ""), ("", ""))
     far_ms = LARGEST_OFFSET_MS + 1
     (told,) = differences(found, {"a": far_ms, "b": far_ms, "c": -far_ms})
-    assert f"(b: +{far_ms} ms, c: -{far_ms} ms)" in told
+    assert f"(b: +{far_ms} ms, c: -{far_ms} ms)" in told.text
+    assert told.code == "clock-difference"
 
 
 def test_who_is_silent_differs_in_nothing() -> None:

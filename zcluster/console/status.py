@@ -48,9 +48,15 @@ def render(status: Status) -> list[str]:
     if status.get("switch"):
         lines += ["", *paragraph(_switch(status["switch"])), *paragraph(_copies(status["copies"]))]
     for warning in status["warnings"]:
-        lines.extend(["", *paragraph(f"{warning['level']}: {warning['text']}", "  ")])
+        lines.extend(["", *paragraph(f"{warning['level']}: {warning['text']}{_explain(warning)}", "  ")])
     lines += ["", *(paragraph(_pins(status)) if status["pins"] else ()), *paragraph(_footer(status))]
     return lines
+
+
+def _explain(warning: Mapping[str, Any]) -> str:
+    """What to type for the recipe; nothing for a daemon of before codes."""
+    code = warning.get("code")
+    return f" (`zcluster explain {code}`)" if code else ""
 
 
 def _pins(status: Status) -> str:

@@ -1,4 +1,4 @@
-"""What the nodes that live should have in common and have not, and the other way round: for the status.
+"""What the nodes that live should have in common and have not, and the other way round: for the status's warnings.
 
 What must hold: pure; what is not known of a node is no difference; a clock that nobody could have told so exactly is
 none either.
@@ -7,6 +7,7 @@ none either.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from zcluster.control.view import View
 
@@ -14,23 +15,49 @@ from zcluster.control.view import View
 LARGEST_OFFSET_MS = 500
 
 
-def differences(view: View, clock_offsets: Mapping[str, int]) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """A warning of the status document. `code`: see `zcluster.codes`."""
+
+    level: str
+    code: str
+    text: str
+
+    def plain(self) -> dict[str, str]:
+        """As JSON-ready values."""
+        return {"level": self.level, "code": self.code, "text": self.text}
+
+
+def differences(view: View, clock_offsets: Mapping[str, int]) -> list[Warned]:
     """Each as a sentence for an operator. `clock_offsets`: see `zcluster.wire.clocks`."""
     alive = [node for node in view.nodes if node.is_alive]
     builds = {node.name: node.build for node in alive if node.build}
-    found = []
+    found = [
+        Warned(
+            "warning",
+            "other-file",
+            f"{node.name} runs another file: compare `sha256sum` of it on both hosts",
+        )
+        for node in view.nodes
+        if not node.same_settings
+    ]
     if len(set(builds.values())) > 1:
-        found.append(
+        text = (
             f"different builds of FreeSWITCH ({_pairs(builds)}): addresses move between them, calls do not; "
             "install the same one on every node"
         )
+        found.append(Warned("warning", "different-builds", text))
     bearers: dict[str, list[str]] = {}
     for node in alive:
         if node.switchname:
             bearers.setdefault(node.switchname, []).append(node.name)
     found += [
-        f"the switches of {', '.join(names)} are all called {switchname}, so their calls and registrations cannot be "
-        "told apart; give each its own switchname in switch.conf.xml"
+        Warned(
+            "warning",
+            "same-switchname",
+            f"the switches of {', '.join(names)} are all called {switchname}, so their calls and registrations "
+            "cannot be told apart; give each its own switchname in switch.conf.xml",
+        )
         for switchname, names in bearers.items()
         if len(names) > 1
     ]
@@ -40,10 +67,11 @@ def differences(view: View, clock_offsets: Mapping[str, int]) -> list[str]:
         if node.name != view.node and abs(clock_offsets.get(node.name, 0)) > LARGEST_OFFSET_MS
     }
     if wrong:
-        found.append(
+        text = (
             f"clocks differ from that of {view.node} ({_pairs(wrong)}): telephones may refuse re-INVITEs; "
             "run chrony or systemd-timesyncd on every host, with the same servers"
         )
+        found.append(Warned("warning", "clock-difference", text))
     return found
 
 

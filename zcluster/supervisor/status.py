@@ -10,6 +10,9 @@
     forgotten[]         members that were dead for long: no vote until they are back
     unadmitted[]        nodes that are heard and are no members
     pins[]              group, node: what operators pinned
+    freeze              null, or: reason, who, node (where), since_ms and until_ms (since 1970; until null: until
+                        thawed), age_ms, left_ms (null likewise; by this host's clock), is_firm (nothing was moving any
+                        more when holders were written down), holders[]: group, node
     state, version, incarnation, up_ms, expected_nodes
     groups[]            name, addresses, holder ("" for nobody), counter (its epoch's, null without holder),
                         since_ms (how long, null where unknown), phase (of our own tenure, or "")
@@ -38,6 +41,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from zcluster.adapters.journal import Record
+from zcluster.control.document import Freeze
 from zcluster.control.view import GroupView, PeerView, View
 from zcluster.supervisor.data_words import DataFacts
 from zcluster.supervisor.differences import Warned, differences
@@ -98,6 +102,7 @@ def status_of(view: View, around: Surroundings, story: Story) -> dict[str, objec
         "forgotten": list(view.forgotten),
         "unadmitted": _unadmitted(view),
         "pins": [{"group": pin.group, "node": pin.node} for pin in view.pins],
+        "freeze": _freeze(view.freeze, around.wall_ms),
         "quorum": view.quorum,
         "hears_majority": view.hears_majority,
         "state": view.state,
@@ -125,6 +130,23 @@ def status_of(view: View, around: Surroundings, story: Story) -> dict[str, objec
         "copies": _copies(around.data),
         "warnings": _warnings(view, around, story.alarms(around.wall_ms - ALARM_SHOWN_MS)),
         "counters": dict(around.counters),
+    }
+
+
+def _freeze(freeze: Freeze | None, wall_ms: int) -> dict[str, object] | None:
+    if freeze is None:
+        return None
+    until_ms = freeze.until_ms or None
+    return {
+        "reason": freeze.reason,
+        "who": freeze.who,
+        "node": freeze.node,
+        "since_ms": freeze.since_ms,
+        "until_ms": until_ms,
+        "age_ms": max(wall_ms - freeze.since_ms, 0),
+        "left_ms": max(until_ms - wall_ms, 0) if until_ms is not None else None,
+        "is_firm": freeze.is_firm,
+        "holders": [{"group": pin.group, "node": pin.node} for pin in freeze.holders],
     }
 
 

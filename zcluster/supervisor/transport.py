@@ -39,6 +39,7 @@ SWEEP_MS = 1000
 BUS_REVIEW_BEATS = 4
 BUS_EVERY_BEATS = 4
 BUS_LEASE_SHARE = 0.75
+ALL_LINKS = "all links"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ class Transport:
     def problems(self) -> dict[LinkName, str]:
         """Why each broken link is broken, and under "all links" why beats cannot be sent at all."""
         found = {name: line.problem for name, line in self._lines.items() if line.problem}
-        return {**found, "all links": self._unsendable} if self._unsendable else found
+        return {**found, ALL_LINKS: self._unsendable} if self._unsendable else found
 
     def places(self, node: NodeName) -> tuple[tuple[LinkName, str], ...]:
         """Each link that `node` was heard on by datagrams, in the order of the file, and its address there."""
