@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from zcluster.config.configuration import Configuration
 from zcluster.config.durations import dangerous
 from zcluster.config.fault import Fault
+from zcluster.config.hook_dangers import hook_dangers
 from zcluster.config.host import HostFacts, KeyFileState
 from zcluster.config.names import is_wildcard
 from zcluster.config.switch_dangers import switch_dangers
@@ -78,6 +79,7 @@ def warnings(configuration: Configuration, facts: HostFacts) -> tuple[Fault, ...
         *_about_groups(configuration),
         *_about_sites(configuration),
         *switch_dangers(configuration, facts),
+        *hook_dangers(configuration, facts.programs),
         *_about_host(configuration, facts),
     )
 

@@ -125,6 +125,33 @@ class ToolsSettings:
     switch_events: bool = True
 
 
+class HookNodes(StrEnum):
+    """Which nodes run a hook for an event: all, the one whose affair it is, or one that speaks for the cluster."""
+
+    EVERY = "every"
+    HOLDER = "holder"
+    ONE = "one"
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A program to be run, or a URL to be told, when something happens. One of `command` and `url` is there.
+
+    `codes` and `groups` are patterns, none for all; an event that names no group belongs to any. Each try may take
+    `timeout_s`; after `attempts` of them the event is given up.
+    """
+
+    name: str
+    command: tuple[str, ...] = ()
+    url: str = ""
+    codes: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ("notice", "warning", "alarm")
+    groups: tuple[str, ...] = ()
+    nodes: HookNodes = HookNodes.ONE
+    timeout_s: int = 10
+    attempts: int = 5
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """A place whose nodes share their fate; `nodes` are patterns of names."""
@@ -185,6 +212,7 @@ class Configuration:
     switch: SwitchSettings | None = None
     limits: tuple[Limit, ...] = ()
     tools: ToolsSettings = ToolsSettings()
+    hooks: tuple[Hook, ...] = ()
     digest: str = ""
 
     @property

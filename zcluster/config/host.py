@@ -10,12 +10,13 @@ import os
 import resource
 import stat
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
 from zcluster.config.configuration import Configuration
+from zcluster.config.hook_dangers import ProgramState, program_state
 from zcluster.config.keyfile import load_key
 from zcluster.config.passwordfile import load_password
 from zcluster.errors import KeyFileError
@@ -36,7 +37,8 @@ class KeyFileState(Enum):
 @dataclass(frozen=True, slots=True)
 class HostFacts:
     """`key_mode` are the permission bits, None when there is no file. `tick_ms` is the kernel's tick, the grain
-    in which it ends leases. `password_state` is of the switch's password file, GOOD where none is named.
+    in which it ends leases. `password_state` is of the switch's password file, GOOD where none is named. `programs`:
+    what each hook runs, by the hook's name.
     """
 
     key_state: KeyFileState
@@ -45,6 +47,7 @@ class HostFacts:
     tick_ms: float
     password_state: KeyFileState = KeyFileState.GOOD
     password_mode: int | None = None
+    programs: Mapping[str, ProgramState] = field(default_factory=dict)
 
 
 def host_facts(configuration: Configuration) -> HostFacts:
@@ -54,7 +57,10 @@ def host_facts(configuration: Configuration) -> HostFacts:
     if configuration.switch is not None and configuration.switch.password_file is not None:
         password_state, password_mode = _secret_facts(configuration.switch.password_file, load_password)
     tick_ms = time.clock_getres(_CLOCK_MONOTONIC_COARSE) * 1000
-    return HostFacts(state, mode, _real_time_permitted(), tick_ms, password_state, password_mode)
+    programs = {
+        hook.name: program_state(Path(hook.command[0])) for hook in configuration.hooks if hook.command
+    }
+    return HostFacts(state, mode, _real_time_permitted(), tick_ms, password_state, password_mode, programs)
 
 
 def _secret_facts(path: Path, load_secret: Callable[[Path], object]) -> tuple[KeyFileState, int | None]:

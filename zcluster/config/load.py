@@ -19,6 +19,8 @@ from pydantic import ValidationError
 from zcluster.config.configuration import (
     Configuration,
     Group,
+    Hook,
+    HookNodes,
     Limit,
     Link,
     LinkRole,
@@ -30,12 +32,14 @@ from zcluster.config.configuration import (
 )
 from zcluster.config.durations import timing_of, unsafe
 from zcluster.config.fault import Fault, KeyPath
+from zcluster.config.hook_relations import faults_around_hooks
 from zcluster.config.lines import key_lines, line_of
 from zcluster.config.relations import faults_between, faults_of_the_whole, service_link_of
 from zcluster.config.schema import (
     ClusterTable,
     ConditionTable,
     GroupTable,
+    HookTable,
     LimitTable,
     LinkTable,
     SiteTable,
@@ -50,8 +54,8 @@ from zcluster.config.wording import fault_of, unknown_key
 from zcluster.errors import ConfigurationError
 
 FILE_LIMIT_BYTES = 1_048_576
-MOST_CONDITIONS, MOST_LIMITS = 64, 256
-_TOP_KEYS = ("cluster", "timing", "link", "group", "site", "switch", "limit", "tools")
+MOST_CONDITIONS, MOST_LIMITS, MOST_HOOKS = 64, 256, 16
+_TOP_KEYS = ("cluster", "timing", "link", "group", "site", "switch", "limit", "tools", "hook")
 _TomlPosition = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 AnyTable = TypeVar("AnyTable", bound=Table)
 
@@ -142,6 +146,8 @@ class _Reader:
         self._faults += faults_around_switch(switch, links, groups, limits)
         tools = self._tools()
         self._faults += faults_around_tools(tools, switch, links, all_links_known=self._all_links_known())
+        hooks = dict(self._array("hook", HookTable, is_needed=False, most=MOST_HOOKS))
+        self._faults += faults_around_hooks(hooks, groups)
         if (
             cluster
             and timing
@@ -176,6 +182,7 @@ class _Reader:
             switch=_switch(switch, conditions) if switch is not None else None,
             limits=tuple(Limit(table.name, table.rate, table.sessions) for table in limits.values()),
             tools=_tools(tools) if tools is not None else ToolsSettings(),
+            hooks=tuple(_hook(table) for table in hooks.values()),
             digest=self._digest,
         )
         return Reading(configuration, (), self._lines)
@@ -302,6 +309,20 @@ def _tools(table: ToolsTable) -> ToolsSettings:
         metrics=table.metrics,
         metrics_port=table.metrics_port,
         switch_events=table.switch_events,
+    )
+
+
+def _hook(table: HookTable) -> Hook:
+    return Hook(
+        name=table.name,
+        command=tuple(table.command or ()),
+        url=table.url or "",
+        codes=tuple(table.codes),
+        levels=tuple(table.levels),
+        groups=tuple(table.groups),
+        nodes=HookNodes(table.nodes),
+        timeout_s=table.timeout_s,
+        attempts=table.attempts,
     )
 
 

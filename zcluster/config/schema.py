@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from zcluster.config.configuration import SocketAddress
+from zcluster.config.hook_values import CodePattern, CommandWords, UrlText
 from zcluster.config.values import (
     MOST_MILLISECONDS,
     AbsolutePath,
@@ -42,6 +43,7 @@ MOST_RATE = 1_000_000
 MOST_SESSIONS = 1_000_000
 LEAST_FORGET_S, MOST_FORGET_S = 10, 7 * 86_400
 MOST_READERS = 32
+MOST_CODES = 64
 MOST_LINKS_NAMED = 16
 
 
@@ -192,3 +194,21 @@ class ToolsTable(Table):
     metrics: Name = "off"
     metrics_port: Port = 7712
     switch_events: bool = True
+
+
+class HookTable(Table):
+    """`[[hook]]`: what is run or told when something happens. Either `command` or `url` is there."""
+
+    name: Name
+    command: CommandWords | None = None
+    url: UrlText | None = None
+    codes: Annotated[list[CodePattern], Field(max_length=MOST_CODES)] = []
+    levels: Annotated[list[Literal["info", "notice", "warning", "alarm"]], Field(min_length=1)] = [
+        "notice",
+        "warning",
+        "alarm",
+    ]
+    groups: Annotated[list[Pattern], Field(max_length=MOST_GROUPS)] = []
+    nodes: Literal["every", "holder", "one"] = "one"
+    timeout_s: Annotated[int, Field(ge=1, le=300)] = 10
+    attempts: Annotated[int, Field(ge=1, le=100)] = 5

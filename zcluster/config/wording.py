@@ -7,6 +7,7 @@ kind that is not listed here keeps pydantic's own sentence rather than being los
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 
 from pydantic_core import ErrorDetails
@@ -34,7 +35,7 @@ def fault_of(error: ErrorDetails, table: type[Table], prefix: KeyPath) -> Fault:
         case "extra_forbidden":
             return unknown_key(path, list(table_keys(table)))
         case "literal_error":
-            return Fault(path, f"{given!r} is not known here", _choice_mend(given, str(path[-1])))
+            return Fault(path, f"{given!r} is not known here", _choice_mend(given, str(context["expected"])))
         case "too_long":
             return Fault(
                 path, "the list is too long", f"give it no more than {context['max_length']} entries"
@@ -97,19 +98,12 @@ _EXAMPLES = {
 }
 
 
-def _choice_mend(given: object, key: str) -> str:
-    choices = _CHOICES[key]
+def _choice_mend(given: object, expected: str) -> str:
+    """`expected` is pydantic's own list: 'standard', 'fast' or 'patient'."""
+    choices = re.findall(r"'([^']*)'", expected)
     near = difflib.get_close_matches(str(given).lower(), choices, n=1, cutoff=0.6)
     listed = ", ".join(f'"{choice}"' for choice in choices)
     return f'did you mean "{near[0]}"? ({listed})' if near else f"write one of {listed}"
-
-
-_CHOICES: Mapping[str, tuple[str, ...]] = {
-    "preset": ("standard", "fast", "patient"),
-    "role": ("cluster", "service"),
-    "mode": ("active", "observe"),
-    "discovery": ("multicast", "unicast"),
-}
 
 
 def _range_mend(context: Mapping[str, object]) -> str:
