@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from zcluster.control.document import Acceptance, Document, Durable, Handover, Held, LongGrant, Pin
+from zcluster.control.document import Acceptance, Document, Durable, Freeze, Handover, Held, LongGrant, Pin
 from zcluster.control.units import Ballot
 from zcluster.errors import StateFileError
 
@@ -107,8 +107,8 @@ def encode(durable: Durable, boot_id: str = "") -> bytes:
         "ceiling": durable.ceiling,
         "accepted_id": durable.accepted_id,
         "accepted_names": list(durable.accepted_names),
-        "document": durable.document,
-        "acceptance": durable.acceptance,
+        "document": durable.document.row() if durable.document is not None else None,
+        "acceptance": _acceptance_row(durable.acceptance),
         "acceptor_from": durable.acceptor_from,
         "is_amnesiac": durable.is_amnesiac,
         "long_grants": durable.long_grants,
@@ -119,6 +119,12 @@ def encode(durable: Durable, boot_id: str = "") -> bytes:
         json.dumps({"schema": SCHEMA, "body": body, "crc32": _checksum(body)}, indent=1).encode("utf-8")
         + b"\n"
     )
+
+
+def _acceptance_row(acceptance: Acceptance | None) -> tuple[object, ...] | None:
+    if acceptance is None:
+        return None
+    return (*acceptance[:-1], acceptance.value.row() if acceptance.value is not None else None)
 
 
 def _checksum(body: object) -> int:
@@ -171,7 +177,8 @@ def _text(value: object) -> str:
 def _document(value: object) -> Document | None:
     if value is None:
         return None
-    cluster_id, generation, roster, forgotten, pins, is_forced = _row(value, 6)
+    row = _row(value)
+    cluster_id, generation, roster, forgotten, pins, is_forced = _row(row[:6], 6)
     return Document(
         _text(cluster_id),
         _number(generation),
@@ -179,6 +186,22 @@ def _document(value: object) -> Document | None:
         tuple(_text(name) for name in _row(forgotten)),
         tuple(Pin(*(_text(part) for part in _row(pin, 2))) for pin in _row(pins)),
         is_forced is True,
+        _freeze(row[6]) if len(row) > 6 else None,
+    )
+
+
+def _freeze(value: object) -> Freeze | None:
+    if value is None:
+        return None
+    reason, who, node, since_ms, until_ms, holders, is_firm = _row(value, 7)
+    return Freeze(
+        _text(reason),
+        _text(who),
+        _text(node),
+        _number(since_ms),
+        _number(until_ms),
+        tuple(Pin(*(_text(part) for part in _row(pin, 2))) for pin in _row(holders)),
+        is_firm is True,
     )
 
 

@@ -11,10 +11,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 from zcluster.control.actions import AnswerMove
 from zcluster.control.detector import Peer
 from zcluster.control.document import Acceptance, Document, Pin, Proposal
+from zcluster.control.frozen import frozen_words
 from zcluster.control.register import Proposer, accept, fresh_acceptance, outbid
 from zcluster.control.situation import Situation
 from zcluster.control.units import GroupName, NodeName, majority
@@ -38,6 +40,13 @@ class Wish:
     change: Callable[[Document], Document | None]
 
 
+class Housekeeper(Protocol):
+    """What else the first living member sees to."""
+
+    def keep_house(self, document: Document) -> bool:
+        """True where it wanted a change."""
+
+
 class Council:
     """One node's part in changing the document."""
 
@@ -53,6 +62,7 @@ class Council:
         self._started_ms = situation.now_ms
         self._housekeeping_ms = situation.now_ms
         self._told_fork = False
+        self.housekeeper: Housekeeper | None = None
 
     # ---- what the beat shows
 
@@ -238,6 +248,10 @@ class Council:
         if identity:
             self._s.out.append(AnswerMove(identity, is_accepted, text))
 
+    def refuse(self, identity: str, text: str) -> None:
+        """No to an operator's wish, in words."""
+        self._answer(identity, False, text)
+
     def want(self, identity: str, text: str, change: Callable[[Document], Document | None]) -> None:
         """Put a wish at the end of the line."""
         if len(self._wishes) >= WISHES_KEPT:
@@ -278,6 +292,8 @@ class Council:
 
     def _keep_house(self, document: Document) -> None:
         s = self._s
+        if self.housekeeper is not None and self.housekeeper.keep_house(document):
+            return
         for name in document.forgotten:
             if self._has_returned(name) and self._can_afford(document, name):
                 self.want("", f"{name} returned", partial(with_member, name=name))
@@ -291,7 +307,7 @@ class Council:
                 lambda d: d if d.generation == generation else None,
             )
             return
-        if len(document.roster) <= LEAST_ROSTER:
+        if len(document.roster) <= LEAST_ROSTER or document.freeze is not None:
             return
         for name in document.roster:
             if name != s.name and self._is_long_dead(name):
@@ -310,7 +326,7 @@ class Council:
 
     def _is_long_dead(self, name: NodeName) -> bool:
         s = self._s
-        heard_ms = max(self._heard_ms.get(name, 0), self._started_ms)
+        heard_ms = max(self._heard_ms.get(name, 0), self._started_ms, s.thawed_ms)
         return s.now_ms >= heard_ms + s.settings.forget_after_ms
 
     # ---- operators
@@ -382,6 +398,8 @@ class Council:
             self._answer(identity, False, f"{name} is not a member; members: {', '.join(document.roster)}")
         elif name in holders:
             self._answer(identity, False, f"{name} holds a group: move it away first (zcluster move)")
+        elif document.freeze is not None and any(pin.node == name for pin in document.freeze.holders):
+            self._answer(identity, False, f"a group stays on {name}: {frozen_words(document.freeze)}")
         elif name in document.roster and len(document.roster) == 1:
             self._answer(identity, False, f"{name} is the last member")
         elif name in document.roster and self._living(name) < majority(len(document.roster) - 1):
@@ -409,7 +427,10 @@ class Council:
                 generation=document.generation + 1, roster=roster, forgotten=forgotten, is_forced=True
             )
             self._enact(forced, f"generation {forced.generation} forced without {', '.join(names)}")
-            self._answer(identity, True, f"the roster is now {', '.join(roster)}")
+            text = f"the roster is now {', '.join(roster)}"
+            if document.freeze is not None:
+                text += f"; still nothing moves: {frozen_words(document.freeze)}"
+            self._answer(identity, True, text)
 
     def ask_pin(self, identity: str, group: GroupName, target: NodeName) -> None:
         """`pin` and `unpin`, from an operator."""
@@ -420,6 +441,8 @@ class Council:
             self._answer(identity, False, f"there is no group {group}; the file has {', '.join(s.groups)}")
         elif target and target not in s.roster:
             self._answer(identity, False, f"{target} is not a member; members: {', '.join(sorted(s.roster))}")
+        elif target and s.freeze is not None:
+            self._answer(identity, False, f"nothing moves: {frozen_words(s.freeze)}")
         else:
             text = f"pin {group} to {target}" if target else f"unpin {group}"
             self.want(identity, text, partial(with_pin, group=group, target=target))

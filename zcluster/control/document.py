@@ -1,4 +1,4 @@
-"""The cluster document: who may vote, agreed once at the founding; and the settings of the shared file."""
+"""The cluster document: who may vote, what operators pinned and froze; and the settings of the shared file."""
 
 from __future__ import annotations
 
@@ -16,6 +16,27 @@ class Pin(NamedTuple):
     node: NodeName
 
 
+class Freeze(NamedTuple):
+    """An operator's word that nothing moves by itself (docs/decisions/0520). Times are milliseconds since 1970.
+
+    `who` gave it on `node` at `since_ms`, which together name it; `until_ms` is its end, 0 for none but a thaw.
+    `holders`: on which node each group stays; a group without one gets no holder. `is_firm`: no change of holder
+    was under way any more when `holders` was written down, so these nodes may take their groups again.
+    """
+
+    reason: str
+    who: str
+    node: NodeName
+    since_ms: int
+    until_ms: int = 0
+    holders: tuple[Pin, ...] = ()
+    is_firm: bool = False
+
+    def holder_of(self, group: GroupName) -> NodeName:
+        """The node that the group stays on, "" for none."""
+        return next((pin.node for pin in self.holders if pin.group == group), "")
+
+
 class Document(NamedTuple):
     """What a majority agreed on. `generation` only grows; `roster` is sorted.
 
@@ -29,6 +50,11 @@ class Document(NamedTuple):
     forgotten: tuple[NodeName, ...] = ()
     pins: tuple[Pin, ...] = ()
     is_forced: bool = False
+    freeze: Freeze | None = None
+
+    def row(self) -> tuple[object, ...]:
+        """As it is written down and sent: an older version reads what is not frozen, word for word."""
+        return tuple(self) if self.freeze is not None else tuple(self)[:-1]
 
 
 class Acceptance(NamedTuple):

@@ -125,6 +125,34 @@ class PinAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class FreezeAsked:
+    """An operator (`who`) wants nothing to move until `until_ms` (0: until thawed), and says why. Times are
+    milliseconds since 1970 by this host's clock; `wall_ms` is now.
+    """
+
+    identity: str
+    who: str
+    reason: str
+    wall_ms: int
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ThawAsked:
+    """An operator (`who`) ends the freeze."""
+
+    identity: str
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeOver:
+    """By the wall clocks that this host hears, the time of the freeze of `since_ms` is over."""
+
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class RestartAsked:
     """The daemon shall be restarted on purpose: hand everything to its next life, so nothing moves."""
 
@@ -167,6 +195,9 @@ Event = (
     | MoveAsked
     | RosterAsked
     | PinAsked
+    | FreezeAsked
+    | ThawAsked
+    | FreezeOver
     | RestartAsked
     | StopAsked
     | HealthChanged

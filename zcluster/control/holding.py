@@ -120,6 +120,8 @@ class Holder:
         s = self._s
         if voter not in tenure.votes:
             tenure.votes[voter] = s.now_ms - tenure.claimed_ms
+        if sequence <= tenure.slot:
+            return  # nothing newer than what the gate stands on
         newest = tenure.lease.newest_majority(s.roster, self._quorum(tenure))
         if newest <= tenure.slot:
             return
@@ -141,8 +143,9 @@ class Holder:
                 tenure.lease_end_ms = before_ms
             case Phase.HOLDING:
                 self._s.out.append(PointGate(tenure.group, slot_of(tenure.slot)))
-            case Phase.LAPSED if self._s.is_pair:
-                # The other one may have opened it meanwhile: ask the network first, as for a new claim.
+            case Phase.LAPSED if self._s.is_pair or self._s.is_kept_elsewhere(tenure.group):
+                # The other one of a pair may have opened it meanwhile: ask the network first, as for a new claim.
+                # And what is frozen elsewhere does not come back here.
                 self.close(tenure, "", "lapsed")
             case Phase.LAPSED:
                 self._reopen(tenure)

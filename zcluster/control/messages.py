@@ -15,7 +15,8 @@ from zcluster.control.document import Acceptance, Document, Proposal
 from zcluster.control.units import GroupName, NodeName, NodeState, Pair
 
 PROTOCOL_MAJOR = 1
-PROTOCOL_MINOR = 0
+# 1: knows a frozen cluster document.
+PROTOCOL_MINOR = 1
 
 
 class Ack(NamedTuple):
@@ -90,7 +91,8 @@ class Report(NamedTuple):
     came without memory and binds itself to no document before the next one. `asks_long`: the sender is
     about to restart its daemon and wants long grants for what it holds. `continues`: the incarnation whose
     holdings this one took over in such a restart, 0 for none. `build`, `switchname`: of the switch beside the node,
-    "" where none was seen yet; calls move only between switches of equal builds.
+    "" where none was seen yet; calls move only between switches of equal builds. `minor`: the sender's
+    PROTOCOL_MINOR.
     """
 
     cluster_id: str
@@ -116,6 +118,7 @@ class Report(NamedTuple):
     continues: int = 0
     build: str = ""
     switchname: str = ""
+    minor: int = 0
 
 
 class Beat(NamedTuple):

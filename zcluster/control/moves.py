@@ -1,7 +1,8 @@
 """Moves: groups that this node gives away, for its health, for the file's rules, or for an operator.
 
 What must hold: every move but a stop is to a node that is named and stands ready; for health at most three a
-minute and group, by itself at most one a minute (DESIGN 4.10); nothing is given up for a claim that must fail.
+minute and group, by itself at most one a minute (DESIGN 4.10); nothing is given up for a claim that must fail,
+and nothing at all while the cluster is frozen.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from zcluster.control.actions import AnswerMove
 from zcluster.control.council import NO_VOTE_YET
 from zcluster.control.designation import better_home, may_hold, successor, who_steps_aside
+from zcluster.control.frozen import frozen_words
 from zcluster.control.health import Health
 from zcluster.control.holding import Holder
 from zcluster.control.messages import Ask
@@ -58,6 +60,12 @@ class Moves:
     def release_for_health(self, group: GroupName) -> None:
         """Hand over what this node cannot serve, if somebody can."""
         s = self._s
+        if s.freeze is not None:
+            text = (
+                f"{group}: stays here although {', '.join(self._health.problems)}: {frozen_words(s.freeze)}"
+            )
+            s.tell_once("alarm", "health-frozen", text)
+            return
         target = self.successor(group)
         if not target:
             return
@@ -74,7 +82,7 @@ class Moves:
         node it is pinned to or prefers; one of several groups to a slave that stands ready.
         """
         s = self._s
-        if s.now_ms < self._relinquished_ms + RELINQUISH_PAUSE_MS:
+        if s.freeze is not None or s.now_ms < self._relinquished_ms + RELINQUISH_PAUSE_MS:
             return
         held = [t.group for t in self._holder.tenures.values() if t.phase is Phase.HOLDING]
         candidates = [c for c in s.candidates((), without=s.name) if c.is_ready and not c.holds]
@@ -102,7 +110,7 @@ class Moves:
         higher priority. Only after two silences, so that every slave had its chance.
         """
         s = self._s
-        if len(self._holder.tenures) != 1 or not s.hears_majority():
+        if s.freeze is not None or len(self._holder.tenures) != 1 or not s.hears_majority():
             return
         if s.now_ms < self._stepped_aside_ms + RELINQUISH_PAUSE_MS:
             return
@@ -160,6 +168,8 @@ class Moves:
         s = self._s
         if group not in s.groups:
             return f"there is no group {group}; the file has {', '.join(s.groups)}"
+        if s.freeze is not None:
+            return f"nothing moves: {frozen_words(s.freeze)}"
         holder = s.name if group in self._holder.tenures else self._seeker.watches[group].holder
         if not holder:
             return f"{group} has no holder now; it is claimed as soon as a ready node can"

@@ -23,6 +23,8 @@ from zcluster.control.events import (
     BeatRepeated,
     Closed,
     Event,
+    FreezeAsked,
+    FreezeOver,
     GateLost,
     HealthChanged,
     LinkChanged,
@@ -36,12 +38,15 @@ from zcluster.control.events import (
     Stored,
     StoreFailed,
     SwitchIdentified,
+    ThawAsked,
     Tick,
 )
+from zcluster.control.freezing import Freezing
+from zcluster.control.frozen import frozen_words
 from zcluster.control.health import Health
 from zcluster.control.holding import Holder
 from zcluster.control.membership import Registrar
-from zcluster.control.messages import Ack, Beat, Claim, Report
+from zcluster.control.messages import PROTOCOL_MINOR, Ack, Beat, Claim, Report
 from zcluster.control.moves import Moves
 from zcluster.control.ownership import OPEN_PHASES, Phase
 from zcluster.control.restart import Restart
@@ -85,6 +90,7 @@ class Node:
         self.holder = Holder(s, self.seeker)
         self.registrar = Registrar(s)
         self.council = Council(s)
+        self.freezing = Freezing(s, self.seeker, self.holder, self.council)
         self.restart = Restart(s, self.holder)
         self.health = Health(s, links)
         self.moves = Moves(s, self.seeker, self.holder, self.health, self.restart)
@@ -163,6 +169,12 @@ class Node:
                 self.council.ask_roster(identity, verb, names, self._holders())
             case PinAsked(identity, group, target):
                 self.council.ask_pin(identity, group, target)
+            case FreezeAsked():
+                self.freezing.ask_freeze(event)
+            case ThawAsked():
+                self.freezing.ask_thaw(event)
+            case FreezeOver(since_ms):
+                self.freezing.over(since_ms)
             case RestartAsked(identity):
                 self.restart.ask(identity)
             case StopAsked():
@@ -170,6 +182,12 @@ class Node:
             case SwitchIdentified(build, switchname):
                 s.build, s.switchname = build, switchname
                 s.is_report_stale = True
+        if s.document is not self.freezing.enforced:
+            self.freezing.enforce()
+            self._claim_wake_ms = (
+                s.now_ms
+            )  # what may be claimed may have changed: all look at once, by their ranks
+            self._is_plan_stale = True
         if s.wants_beat:
             self._send_beat()
         if s.is_report_stale or type(event) is not BeatReceived:
@@ -305,6 +323,8 @@ class Node:
         self._reserve_counters()
         self.registrar.review()
         self.council.tick()
+        if s.document is not self.freezing.enforced:
+            self.freezing.enforce()
         self._recall_floor()
         self.holder.tick()
         self.restart.tick()
@@ -452,6 +472,10 @@ class Node:
             rank = designation.rank(watch.group, s.name)
             if rank is None:
                 continue
+            if not s.may_take(watch.group):
+                if rank == 0:
+                    self._tell_frozen(watch)
+                continue
             if watch.holder and rank <= 1:
                 self.seeker.probe_if_due(watch)
             due_ms = self._claim_due_ms(watch, rank)
@@ -464,9 +488,18 @@ class Node:
                 if free_ms > s.now_ms:
                     self._claim_wake_ms = min(self._claim_wake_ms, free_ms)
 
+    def _tell_frozen(self, watch: Watch) -> None:
+        s = self.situation
+        if s.freeze is None or s.now_ms < self.seeker.vacant_at_ms(watch) + s.timing.silence_ms:
+            return
+        stays = s.freeze.holder_of(watch.group)
+        whose = f"{stays} alone may take it again" if stays else "nobody may take it"
+        text = f"{watch.group}: has no holder, and {whose}: {frozen_words(s.freeze)}"
+        s.tell_once("alarm", "takeover-frozen", text)
+
     def _claim_due_ms(self, watch: Watch, rank: int) -> int:
         s = self.situation
-        due_ms = self.seeker.vacant_at_ms(watch) + rank * s.timing.rank_step_ms
+        due_ms = max(self.seeker.vacant_at_ms(watch), s.thawed_ms) + rank * s.timing.rank_step_ms
         release = watch.release
         if release is not None and release.successor not in ("", s.name) and not watch.holder:
             due_ms += 2 * s.timing.rank_step_ms
@@ -499,6 +532,8 @@ class Node:
         watch = self.seeker.watches[self.seeker.eager_group]
         self.seeker.eager_group = ""
         if watch.holder or watch.group in self.holder.tenures or not self._may_claim():
+            return
+        if not s.may_take(watch.group):
             return
         if s.voter.is_free(watch.group, s.now_ms):
             self._claim(watch)
@@ -543,6 +578,11 @@ class Node:
         self._advance_state()
         taken: set[NodeName] = set()
         for tenure in list(self.holder.tenures.values()):
+            if s.freeze is not None:
+                text = f"{tenure.group}: closed, and given to nobody: {frozen_words(s.freeze)}"
+                s.tell("warning", "stopped-frozen", text, group=tenure.group)
+                self.holder.release(tenure, "", "stop")
+                continue
             candidates = [c for c in s.candidates((), without=s.name) if c.name not in taken]
             target = successor(s.settings, tenure.group, candidates, s.name, s.pins, s.build)
             taken.add(target)
@@ -611,6 +651,7 @@ class Node:
             continues=self.restart.continues,
             build=s.build,
             switchname=s.switchname,
+            minor=PROTOCOL_MINOR,
         )
         if report != old:
             self._report = report

@@ -8,7 +8,7 @@ from __future__ import annotations
 from zcluster.control.actions import Action, StoreDurable, Tell
 from zcluster.control.designation import Candidate
 from zcluster.control.detector import Detector, Peer
-from zcluster.control.document import Document, Durable, GroupSettings, Pin, Settings
+from zcluster.control.document import Document, Durable, Freeze, GroupSettings, Pin, Settings
 from zcluster.control.lease import SentBeats
 from zcluster.control.units import GroupName, NodeName, NodeState, majority
 from zcluster.control.voter import Voter
@@ -54,6 +54,8 @@ class Situation:
         self._storing: dict[int, Durable] = {}
         self._told_ms: dict[str, int] = {}
         self.now_ms = now_ms
+        self.freeze_over_ms = -1
+        self.thawed_ms = now_ms
         self.out: list[Action] = []
         self.wants_beat = False
         self.is_report_stale = True
@@ -62,6 +64,8 @@ class Situation:
 
     def enact(self, document: Document | None) -> None:
         """Take the document into force."""
+        if self.document is not None and self.document.freeze and (document is None or not document.freeze):
+            self.thawed_ms = self.now_ms
         self.document = document
         self.roster = frozenset(document.roster) if document else frozenset()
         self.quorum = majority(len(self.roster)) if document else 1
@@ -76,6 +80,26 @@ class Situation:
     def pins(self) -> tuple[Pin, ...]:
         """What operators pinned."""
         return self.document.pins if self.document else ()
+
+    @property
+    def freeze(self) -> Freeze | None:
+        """What an operator froze, as far as it binds this node. One of a pair that is left alone can agree on
+        nothing with anybody, so for it a freeze is over when its time is.
+        """
+        freeze = self.document.freeze if self.document else None
+        if freeze is None or freeze.since_ms != self.freeze_over_ms:
+            return freeze
+        return None if self.may_act_alone() and not self._hears_other() else freeze
+
+    def may_take(self, group: GroupName) -> bool:
+        """Whether no freeze keeps this node from claiming the group."""
+        freeze = self.freeze
+        return freeze is None or (freeze.is_firm and freeze.holder_of(group) == self.name)
+
+    def is_kept_elsewhere(self, group: GroupName) -> bool:
+        """Whether a freeze has the group on another node, or on none."""
+        freeze = self.freeze
+        return freeze is not None and freeze.is_firm and freeze.holder_of(group) != self.name
 
     @property
     def is_member(self) -> bool:

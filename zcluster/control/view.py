@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zcluster.control.designation import matches
-from zcluster.control.document import Pin
+from zcluster.control.document import Freeze, Pin
 from zcluster.control.node import Node
 from zcluster.control.units import NodeState
 
@@ -61,7 +61,8 @@ class GroupView:
 @dataclass(frozen=True, slots=True)
 class View:
     """The cluster as seen from one node. `is_settled`: a majority has had this generation on disk for a
-    whole grant, so the next change may come; `is_forced`: an operator made it without a majority.
+    whole grant, so the next change may come; `is_forced`: an operator made it without a majority. `freeze`: what the
+    document says of it, None where nothing is frozen.
     """
 
     node: str
@@ -82,6 +83,7 @@ class View:
     pins: tuple[Pin, ...] = ()
     is_forced: bool = False
     is_settled: bool = False
+    freeze: Freeze | None = None
 
 
 def view(node: Node, now_ms: int) -> View:
@@ -110,6 +112,7 @@ def view(node: Node, now_ms: int) -> View:
         pins=s.pins,
         is_forced=s.document is not None and s.document.is_forced,
         is_settled=node.council.is_settled(),
+        freeze=s.document.freeze if s.document else None,
     )
 
 

@@ -73,6 +73,10 @@ CLASSES: tuple[type[Any], ...] = (
     actions.AnswerMove,
     actions.Exit,
     events.SwitchIdentified,
+    document.Freeze,
+    events.FreezeAsked,
+    events.ThawAsked,
+    events.FreezeOver,
 )
 
 Parts = Callable[[Any], list[object]]

@@ -52,17 +52,22 @@ def play(
     nodes: int | None = None,
     make_kernel: type[Kernel] = Kernel,
     told: bool = False,
+    freezes: bool = True,
 ) -> Outcome:
     """Play one seed; `told` keeps its story."""
-    return World(draw(seed, nodes), make_core, make_kernel, Story() if told else None).run()
+    return World(draw(seed, nodes, freezes), make_core, make_kernel, Story() if told else None).run()
 
 
 def tell(
-    seed: int, make_core: CoreFactory, nodes: int | None = None, make_kernel: type[Kernel] = Kernel
+    seed: int,
+    make_core: CoreFactory,
+    nodes: int | None = None,
+    make_kernel: type[Kernel] = Kernel,
+    freezes: bool = True,
 ) -> Outcome:
     """Play a seed, and again with its story if it broke an invariant."""
-    outcome = play(seed, make_core, nodes, make_kernel)
-    return play(seed, make_core, nodes, make_kernel, told=True) if outcome.violation else outcome
+    outcome = play(seed, make_core, nodes, make_kernel, freezes=freezes)
+    return play(seed, make_core, nodes, make_kernel, True, freezes) if outcome.violation else outcome
 
 
 def run(

@@ -13,6 +13,8 @@ from random import Random
 from zcluster.control import actions as act
 from zcluster.control.document import Durable
 from zcluster.control.events import (
+    FreezeAsked,
+    FreezeOver,
     HealthChanged,
     LinkChanged,
     MoveAsked,
@@ -20,9 +22,10 @@ from zcluster.control.events import (
     RestartAsked,
     RosterAsked,
     StopAsked,
+    ThawAsked,
 )
 from zcluster.control.units import majority
-from zcluster.simulator.host import Host
+from zcluster.simulator.host import Host, document_of
 from zcluster.simulator.mix import LINKS, SERVICE_LINK, WEIGHTS, Mix
 from zcluster.simulator.neighbours import SERVICE_NUMBER
 from zcluster.simulator.network import ALL_LINKS, Cut
@@ -329,6 +332,7 @@ def disk_lost(faults: Faults) -> str:
         return ""
     host.lose_power()
     host.disk.content = Durable()
+    host.look_at_disk()
     host.wall_ms = max(
         host.wall_ms, host.incarnation + 1 - faults.stage.now
     )  # not with a clock set back as well
@@ -391,6 +395,36 @@ def clock_step(faults: Faults) -> str:
     return f"{host.name}: its wall clock steps by {step_ms:.0f} ms"
 
 
+def freeze(faults: Faults) -> str:
+    host = faults.some_host()
+    if host is None:
+        return ""
+    faults.asked += 1
+    wall_ms = int(host.wall_ms + faults.stage.now)
+    until_ms = faults.random.choice((0, wall_ms + 60_000))
+    host.deliver(FreezeAsked(f"freeze{faults.asked}", "operator", "simulated", wall_ms, until_ms))
+    return f"{host.name} is asked to freeze the cluster"
+
+
+def thaw(faults: Faults) -> str:
+    host = faults.some_host()
+    if host is None:
+        return ""
+    faults.asked += 1
+    host.deliver(ThawAsked(f"thaw{faults.asked}", "operator"))
+    return f"{host.name} is asked to thaw the cluster"
+
+
+def freeze_over(faults: Faults) -> str:
+    """Wall clocks may be anywhere, so the time of a freeze may be over at any time, on any host."""
+    host = faults.some_host()
+    document = document_of(host) if host is not None else None
+    if host is None or document is None or document.freeze is None or not document.freeze.until_ms:
+        return ""
+    host.deliver(FreezeOver(document.freeze.since_ms))
+    return f"{host.name}: by its clocks the freeze is over"
+
+
 KINDS: dict[str, Fault] = {
     "partition": partition,
     "one-way": one_way,
@@ -419,4 +453,7 @@ KINDS: dict[str, Fault] = {
     "stranger": stranger,
     "proxy": proxy,
     "clock-step": clock_step,
+    "freeze": freeze,
+    "thaw": thaw,
+    "freeze-over": freeze_over,
 }

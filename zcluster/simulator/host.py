@@ -16,15 +16,17 @@ from typing import Any, Protocol
 
 from zcluster.control import actions as act
 from zcluster.control import events as happened
-from zcluster.control.document import Durable, Settings
+from zcluster.control.document import Document, Durable, Freeze, Settings
 from zcluster.control.events import Event
 from zcluster.control.lease import LONG_SLOT, SENT_BEATS_KEPT
 from zcluster.control.messages import Claim
+from zcluster.control.node import Node
 from zcluster.control.restart import is_usable
 from zcluster.control.timing import LONG_LEASE_MS
 from zcluster.control.units import GroupName
 from zcluster.simulator.checkers import Ownership, Violation
 from zcluster.simulator.disk import Disk
+from zcluster.simulator.freezes import Freezes
 from zcluster.simulator.kernel import LEFT_SLOT, Kernel
 from zcluster.simulator.mix import LINKS
 from zcluster.simulator.neighbours import Neighbours
@@ -74,6 +76,7 @@ class Surroundings(Protocol):
     network: Network
     neighbours: Neighbours
     ownership: Ownership
+    freezes: Freezes
     make_core: CoreFactory
     make_kernel: type[Kernel]
 
@@ -222,6 +225,7 @@ class Host:
         self._tick_ms = NEVER
         self._tick_token += 1
         self.disk.crash()
+        self.look_at_disk()
 
     def lose_power(self) -> None:
         """The whole host is gone, its kernel's state with it."""
@@ -305,6 +309,8 @@ class Host:
         if world.story is not None:
             world.story.event(world.now, self.name, event)
         actions = core.handle(event, int(self.rate * world.now + self.offset))
+        if type(event) is happened.Stored:
+            self.look_at_disk()
         if actions:
             self._decided = world.now
             if self.stall is None and world.story is None:
@@ -480,6 +486,13 @@ class Host:
         elif self.starts_again:
             self.world.at(self.world.now + START_MS, self.boot, None)
 
+    def look_at_disk(self) -> None:
+        """Tell the judge of freezes which document this host keeps to: what its process knows to be on disk."""
+        stored = self.disk.content.document
+        if isinstance(self.core, Node):
+            stored = self.core.situation.stored.document
+        self.world.freezes.wrote(self.index, stored, self.world.now)
+
     # -- the kernel
 
     def answers(self, group: GroupName) -> bool:
@@ -513,7 +526,10 @@ class Host:
         world = self.world
         until = self.kernel.answers_until(group)
         counter = self._epoch(group)
+        openings = world.ownership.openings
         if world.ownership.answers(group, self.index, counter, self.incarnation, until, world.now):
+            if world.ownership.openings > openings:
+                world.freezes.began(group, self.index, document_of(self), binding_freeze(self), world.now)
             self._say(f"** answers for {group}, epoch {counter}")
             world.opened(group, self.index)
 
@@ -527,3 +543,13 @@ class Host:
     def _say(self, text: str) -> None:
         if self.world.story is not None:
             self.world.story.say(self.world.now, self.name, text)
+
+
+def document_of(host: Host) -> Document | None:
+    """The document that a host's process has in force; None where it runs none, or is a puppet."""
+    return host.core.situation.document if isinstance(host.core, Node) else None
+
+
+def binding_freeze(host: Host) -> Freeze | None:
+    """The freeze that binds its process."""
+    return host.core.situation.freeze if isinstance(host.core, Node) else None

@@ -28,7 +28,7 @@ LONG_AGO_BEATS = -12
 LEFT_OUT = frozenset(
     {
         # the rooms' ways to one another
-        "_s", "_seeker", "_holder",
+        "_s", "_seeker", "_holder", "_council", "housekeeper",
         # what was done last
         "out", "now_ms", "decided",
         # words for people; of the facts one counts, see `_fields_of`

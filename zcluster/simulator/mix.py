@@ -47,6 +47,9 @@ WEIGHTS: dict[str, float] = {
     "stranger": 0.7,
     "proxy": 0.5,
     "clock-step": 0.5,
+    "freeze": 2,
+    "thaw": 1.5,
+    "freeze-over": 0.5,
 }
 """How often each kind is drawn, relative to the others. `zcluster/simulator/faults.py` says what each does."""
 
@@ -69,6 +72,27 @@ THEMES: tuple[tuple[str, ...], ...] = (
 )
 """Sets of kinds that work on one part of the protocol: rosters, planned restarts, votes, releases."""
 THEMED = 0.25
+FREEZING = ("freeze", "thaw", "freeze-over")
+FREEZE_THEME = (
+    "partition",
+    "one-way",
+    "stall",
+    "pause",
+    "kill",
+    "host-death",
+    "power-all",
+    "move",
+    "stop",
+    "health",
+    "planned-restart",
+    "pin",
+    "roster",
+    *FREEZING,
+)
+FREEZES = 0.3
+"""How many seeds freeze the cluster. That is drawn apart from all else, so that a seed that was noted before there was
+a freeze can still be played as it was (`freezes=False`).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +118,8 @@ class Mix:
     safety_ms: float
 
 
-def draw(seed: int, nodes: int | None = None) -> Mix:
-    """The mix of a seed; the same seed (and `nodes`) always draws the same. Two nodes only on request."""
+def draw(seed: int, nodes: int | None = None, freezes: bool = True) -> Mix:
+    """The mix of a seed; the same seed (and the rest) always draws the same. Two nodes only on request."""
     random = Random(f"mix {seed}")
     count = nodes or random.choices((3, 4, 5, 6, 7), (50, 15, 25, 5, 5))[0]
     is_calm = random.random() < 0.08
@@ -105,9 +129,11 @@ def draw(seed: int, nodes: int | None = None) -> Mix:
         settings = _as_pair(Random(f"pair {seed}"), settings)
         is_calm = is_calm and settings.survivor_claims
     slow = settings.timing.silence_ms / 200
-    kinds = tuple(kind for kind in WEIGHTS if random.random() < 0.5) or ("kill",)
+    kinds = tuple(kind for kind in WEIGHTS if kind not in FREEZING and random.random() < 0.5) or ("kill",)
     if random.random() < THEMED:
         kinds = random.choice(THEMES)
+    if freezes:
+        kinds = _with_freezes(Random(f"freezes {seed}"), kinds)
     return Mix(
         seed=seed,
         settings=settings,
@@ -125,6 +151,12 @@ def draw(seed: int, nodes: int | None = None) -> Mix:
         gap_ms=random.choice((20.0, 60.0, 150.0, 400.0)) * max(slow, 0.7),
         safety_ms=random.uniform(2500, 4500) * (max(slow, 1.0) ** 0.5),
     )
+
+
+def _with_freezes(random: Random, kinds: tuple[str, ...]) -> tuple[str, ...]:
+    if random.random() >= FREEZES:
+        return kinds
+    return random.choice((FREEZE_THEME, (*kinds, *FREEZING), (*kinds, *FREEZING)))
 
 
 def _as_pair(random: Random, settings: Settings) -> Settings:

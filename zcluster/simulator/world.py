@@ -17,13 +17,15 @@ from zcluster.control.document import Document, Durable
 from zcluster.control.units import GroupName, majority
 from zcluster.simulator.checkers import Ownership, Violation
 from zcluster.simulator.faults import Faults
-from zcluster.simulator.host import CoreFactory, Host
+from zcluster.simulator.freezes import Freezes
+from zcluster.simulator.host import CoreFactory, Host, document_of
 from zcluster.simulator.kernel import GateMisused, Kernel
 from zcluster.simulator.mix import PAIR, Mix
 from zcluster.simulator.neighbours import Neighbours
 from zcluster.simulator.network import Network
 from zcluster.simulator.recovery import LOOK_EVERY_MS, Recovery, reunion_bound_ms, takeover_bound_ms
 from zcluster.simulator.story import Story
+from zcluster.simulator.thawing import Thawing
 
 CLUSTER_ID = "5111u1a7ed"
 
@@ -74,6 +76,7 @@ class World:
         names = tuple(members)
         is_lenient = len(names) == PAIR and mix.settings.survivor_claims
         self.ownership = Ownership(self.group_names, names, self._may_both if is_lenient else None)
+        self.freezes = Freezes(names, mix.settings.timing.grant_ms)
         draw = Random(f"world {mix.seed}")
         self.hosts = tuple(
             Host(self, index, name, Random(f"{name} {mix.seed}"), durable)
@@ -86,6 +89,7 @@ class World:
         self._recovery: Recovery | None = None
         self._is_over = False
         self._death: _Death | None = None
+        self._thawing = Thawing(self)
 
     # -- time
 
@@ -159,8 +163,8 @@ class World:
         self.at(self.now + LOOK_EVERY_MS, self._look, self._recovery)
 
     def _starts(self) -> int:
-        """How many processes have started so far."""
-        return sum(host.life for host in self.hosts)
+        """How many processes have started so far, and how often the cluster was thawed since the last fault."""
+        return sum(host.life for host in self.hosts) + self._thawing.thaws
 
     def _may_both(self, host: int, other: int, now: float) -> bool:
         """Whether two of a pair may answer for one group: they do not reach each other, or did not lately."""
@@ -170,19 +174,24 @@ class World:
     def _able(self) -> int:
         """How many nodes may hold a group by the newest document; 0 where its roster has lost its majority."""
         alive = [host for host in self.hosts if not host.is_gone]
-        documents = [host.disk.content.document for host in alive]
-        newest = max((d for d in documents if d is not None), key=lambda d: d.generation, default=None)
+        newest = self.newest()
         roster = newest.roster if newest is not None else tuple(host.name for host in self.hosts)
         members = [host.name for host in alive if host.name in roster]
         if len(members) < majority(len(roster)) and not self._goes_on_alone(roster):
             return 0
         return sum(name not in self.settings.never_master for name in members)
 
+    def newest(self) -> Document | None:
+        """The newest document on the disk of a host that is not gone, or in force there."""
+        alive = [host for host in self.hosts if not host.is_gone]
+        documents = [host.disk.content.document for host in alive] + [document_of(host) for host in alive]
+        return max((d for d in documents if d is not None), key=lambda d: d.generation, default=None)
+
     def _goes_on_alone(self, roster: tuple[str, ...]) -> bool:
         return self.settings.survivor_claims and len(roster) == PAIR
 
     def _look(self, recovery: Recovery) -> None:
-        if not recovery.look(self.now):
+        if self._thawing.is_under_way() or not recovery.look(self.now):
             self.at(self.now + LOOK_EVERY_MS, self._look, recovery)
         elif self.mix.is_calm and self._death is None:
             self.at(self.now + self._random.uniform(0, 100), self._one_dies, None)

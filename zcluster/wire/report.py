@@ -6,8 +6,8 @@ below, records as arrays in the order of the NamedTuples of `zcluster.control.me
 addresses as six bytes each, one after the other.
 
 What must hold: keys that are not known and fields at the end of a record are ignored (a later minor
-version may add them), and what an earlier one did not know is absent (the switch's build and name: ""); everything
-else is typed and bounded, or BadMessage says what is not.
+version may add them), and what an earlier one did not know is absent (the switch's build and name: ""; a freeze:
+none); everything else is typed and bounded, or BadMessage says what is not.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import msgpack
 
-from zcluster.control.document import Acceptance, Document, Pin, Proposal
+from zcluster.control.document import Acceptance, Document, Freeze, Pin, Proposal
+from zcluster.control.frozen import LARGEST_REASON_BYTES, LARGEST_WHO_BYTES
 from zcluster.control.messages import Ask, Claim, FoundingView, Grant, Release, Report
 from zcluster.control.units import Ballot, NodeName, NodeState, Pair
 from zcluster.errors import BadMessage
@@ -28,7 +29,7 @@ from zcluster.wire import bounds
 CLUSTER_ID, GENERATION, STATE, CLAIMS, GRANTS, RELEASES, ASKS = range(1, 8)
 UNREADY, MACS, FOUNDING, DOCUMENT, VERSION, SETTINGS_DIGEST, HEADS, FLOOR, CEILING = range(8, 17)
 STORED_GENERATION, PROPOSAL, ACCEPTANCE, IS_AMNESIAC, ASKS_LONG, CONTINUES = range(17, 23)
-BUILD, SWITCHNAME = range(23, 25)
+BUILD, SWITCHNAME, MINOR = range(23, 26)
 
 COMPRESSION_LEVEL = 6
 HARDWARE_ADDRESS_BYTES = 6
@@ -70,14 +71,14 @@ def pack_slow(slow: Slow) -> bytes:
         UNREADY: report.unready,
         MACS: _packed_macs(report.macs),
         FOUNDING: report.founding,
-        DOCUMENT: report.document,
+        DOCUMENT: _document_row(report.document),
         VERSION: report.version,
         SETTINGS_DIGEST: report.settings_digest,
         FLOOR: report.floor,
         CEILING: report.ceiling,
         STORED_GENERATION: report.stored_generation,
-        PROPOSAL: report.proposal,
-        ACCEPTANCE: report.acceptance,
+        PROPOSAL: _ended_by_document(report.proposal),
+        ACCEPTANCE: _ended_by_document(report.acceptance),
         IS_AMNESIAC: report.is_amnesiac,
         ASKS_LONG: report.asks_long,
         CONTINUES: report.continues,
@@ -88,6 +89,8 @@ def pack_slow(slow: Slow) -> bytes:
         fields[BUILD] = report.build
     if report.switchname:
         fields[SWITCHNAME] = report.switchname
+    if report.minor:
+        fields[MINOR] = report.minor
     try:
         return zlib.compress(msgpack.packb(fields), COMPRESSION_LEVEL)
     except (ValueError, TypeError, OverflowError) as problem:
@@ -147,6 +150,7 @@ def _report(fields: dict[object, object]) -> Report:
         continues=bounds.incarnation(fields.get(CONTINUES), "continues"),
         build=bounds.text(fields.get(BUILD, ""), "build", bounds.MAX_BUILD_CHARACTERS),
         switchname=bounds.text(fields.get(SWITCHNAME, ""), "switchname", bounds.MAX_TOKEN_CHARACTERS),
+        minor=bounds.counter(fields.get(MINOR, 0), "minor version"),
     )
 
 
@@ -228,6 +232,7 @@ def _document(value: object) -> Document | None:
     if value is None:
         return None
     cluster_id, generation, roster, forgotten, pins, is_forced = bounds.row(value, "document", 6)
+    frozen = bounds.row(value, "document", 7)[6] if len(cast(list[object], value)) > 6 else None
     return Document(
         bounds.cluster_id(cluster_id, "document"),
         bounds.counter(generation, "document"),
@@ -235,7 +240,34 @@ def _document(value: object) -> Document | None:
         bounds.names(forgotten, "document"),
         _records(pins, "pin", bounds.MAX_GROUPS, 2, _pin),
         bounds.flag(is_forced, "document"),
+        _freeze(frozen),
     )
+
+
+def _freeze(value: object) -> Freeze | None:
+    if value is None:
+        return None
+    reason, who, node, since_ms, until_ms, holders, is_firm = bounds.row(value, "freeze", 7)
+    freeze = Freeze(
+        bounds.text(reason, "freeze", LARGEST_REASON_BYTES),
+        bounds.text(who, "freeze", LARGEST_WHO_BYTES),
+        bounds.name(node, "freeze"),
+        bounds.incarnation(since_ms, "freeze"),
+        bounds.incarnation(until_ms, "freeze"),
+        _records(holders, "frozen holder", bounds.MAX_GROUPS, 2, _pin),
+        bounds.flag(is_firm, "freeze"),
+    )
+    if len({pin.group for pin in freeze.holders}) != len(freeze.holders):
+        raise BadMessage("freeze: a group stands twice")
+    return freeze
+
+
+def _document_row(document: Document | None) -> tuple[object, ...] | None:
+    return None if document is None else document.row()
+
+
+def _ended_by_document(record: Proposal | Acceptance | None) -> tuple[object, ...] | None:
+    return None if record is None else (*record[:-1], _document_row(record.value))
 
 
 def _pin(fields: list[object]) -> Pin:
