@@ -34,6 +34,10 @@ class Verdict(NamedTuple):
 def judge(status: Status) -> Verdict:
     """The verdict on a status document."""
     verdict = _judged(status)
+    if status.get("freeze"):
+        verdict = Verdict(
+            max(verdict.exit_status, ExitStatus.DEGRADED), f"{_frozen(status['freeze'])} {verdict.sentence}"
+        )
     if status["mode"] != "observe":
         return verdict
     sentence = verdict.sentence[0].lower() + verdict.sentence[1:]
@@ -52,6 +56,17 @@ def _judged(status: Status) -> Verdict:
         return Verdict(ExitStatus.DEGRADED, f"{_all_held(status)}, but {found[0]}{more}.")
     ready = counted(len(ready_slaves(status)), "slave stands ready", "slaves stand ready")
     return Verdict(ExitStatus.WELL, f"{_all_held(status)}; {ready}.")
+
+
+def _frozen(freeze: Mapping[str, Any]) -> str:
+    """The loudest sentence there is, and how to end it."""
+    end = "until `zcluster thaw`"
+    if freeze["left_ms"] is not None:
+        end = f"for {duration(freeze['left_ms'])} more, or {end}"
+    return (
+        f"FROZEN by {freeze['who']} on {freeze['node']} {duration(freeze['age_ms'])} ago ({freeze['reason']}): "
+        f"nothing moves, whatever fails, {end}."
+    )
 
 
 def ready_slaves(status: Status) -> list[str]:
@@ -162,9 +177,20 @@ def _why_unheld(status: Status, unheld: Sequence[str]) -> str:
             f"and {needed} must agree; start {lost}, or mend the links, then `zcluster status` "
             "(lost for ever: `zcluster roster force --help`)."
         )
+    if status.get("freeze"):
+        return f"{_whose(status['freeze'], unheld)}; then {why}."
     if not ready_slaves(status):
         return f"no slave stands ready{_unready_slaves(status)}; then {why}."
     return f"{ready_slaves(status)[0]} should take over at any moment; if this stays, run {why}."
+
+
+def _whose(freeze: Mapping[str, Any], unheld: Sequence[str]) -> str:
+    holders = {pin["group"]: pin["node"] for pin in freeze["holders"]}
+    nodes = sorted({holders[name] for name in unheld if holders.get(name)})
+    lost = [name for name in unheld if not holders.get(name)]
+    parts = [f"frozen on {listed(nodes)}, so start that, or `zcluster thaw`"] if nodes else []
+    parts += [f"nobody held {listed(lost)} when the cluster was frozen: `zcluster thaw`"] if lost else []
+    return "; ".join(parts)
 
 
 def _unready_slaves(status: Status) -> str:

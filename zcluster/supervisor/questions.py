@@ -6,6 +6,8 @@
     {"ask": "move", "group": ..., "to": ""}    -> {"ok": true or false, "text"}, when the core has answered
     {"ask": "pin", "group": ..., "to": ...}    -> the same; "to" of "" ends the pin
     {"ask": "roster", "verb": "add" | "remove" | "force", "names": [...]}    -> the same
+    {"ask": "freeze", "reason": ..., "who": ..., "for_ms": 0 or more}    -> the same
+    {"ask": "thaw", "who": ...}                -> the same
     {"ask": "follow", "from": ...}             -> a line, and then each record of the story (`.following`)
     {"ask": "restart"}                         -> the same as a move, and then the daemon ends for its next life
 
@@ -19,7 +21,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 from zcluster.adapters.control_socket import ControlSocket, Request
 from zcluster.control.actions import AnswerMove
-from zcluster.control.events import Event, MoveAsked, PinAsked, RestartAsked, RosterAsked
+from zcluster.control.events import (
+    Event,
+    FreezeAsked,
+    MoveAsked,
+    PinAsked,
+    RestartAsked,
+    RosterAsked,
+    ThawAsked,
+)
+from zcluster.control.frozen import LONGEST_MS, reason_fault
+from zcluster.supervisor.chronicle import wall_ms
 from zcluster.supervisor.following import Following
 from zcluster.supervisor.story import Story
 
@@ -99,10 +111,30 @@ class Questions:
                     return _refusal('a roster wish has a "verb" (add, remove or force) and "names" of nodes')
                 events.append(RosterAsked(self._wish(request, AGREEMENT_LIMIT_MS), verb, names))
                 return None
+            case "freeze":
+                reason, who, for_ms = body.get("reason"), body.get("who"), body.get("for_ms", 0)
+                if not isinstance(reason, str) or not isinstance(who, str):
+                    return _refusal('a freeze has a "reason" and a "who"')
+                if type(for_ms) is not int or not 0 <= for_ms <= LONGEST_MS:
+                    return _refusal(
+                        '"for_ms" is a number of milliseconds, at most thirty days, or 0 for no end'
+                    )
+                if fault := reason_fault(reason):
+                    return _refusal(fault)
+                now_ms = wall_ms()
+                identity = self._wish(request, AGREEMENT_LIMIT_MS)
+                events.append(FreezeAsked(identity, who, reason, now_ms, now_ms + for_ms if for_ms else 0))
+                return None
+            case "thaw":
+                who = body.get("who")
+                if not isinstance(who, str):
+                    return _refusal('a thaw has a "who"')
+                events.append(ThawAsked(self._wish(request, AGREEMENT_LIMIT_MS), who))
+                return None
             case "restart":
                 events.append(RestartAsked(self._wish(request, ANSWER_LIMIT_MS)))
                 return None
-        return _refusal("ask for ping, status, why, follow, move, pin, roster or restart")
+        return _refusal("ask for ping, status, why, follow, move, pin, roster, freeze, thaw or restart")
 
     def _wish(self, request: Request, limit_ms: int) -> str:
         """Remember who asked; the identity under which the core will answer."""
