@@ -21,6 +21,7 @@ from zcluster.adapters.control_socket import ControlSocket
 from zcluster.adapters.journal import Journal
 from zcluster.config.configuration import Configuration
 from zcluster.control.actions import AnswerMove, Tell
+from zcluster.control.document import Freeze
 from zcluster.control.events import Event
 from zcluster.control.node import Node
 from zcluster.control.units import NodeName
@@ -33,6 +34,7 @@ from zcluster.supervisor.data_child import DataChild
 from zcluster.supervisor.data_news import News
 from zcluster.supervisor.data_start import DATA_PROCESS, has_data_process
 from zcluster.supervisor.discovery import Discovery
+from zcluster.supervisor.freeze_end import FreezeEnd
 from zcluster.supervisor.gathering import Gathering
 from zcluster.supervisor.ground import Ground, prepare_ground
 from zcluster.supervisor.interfaces import Interfaces
@@ -234,6 +236,7 @@ class _Assembly:
                     self._chronicle.tell,
                     now_ms,
                 ),
+                FreezeEnd(self._freeze, self._living_offsets, wall_ms, now_ms),
                 *((self._data,) if self._data is not None else ()),
                 *((self._tools,) if self._tools is not None else ()),
             ),
@@ -328,6 +331,14 @@ class _Assembly:
     def keeps_open(self) -> bool:
         """Whether this life ended for a planned restart."""
         return self._performer.keeps_open
+
+    def _freeze(self) -> Freeze | None:
+        document = self._node.situation.document
+        return document.freeze if document is not None else None
+
+    def _living_offsets(self) -> dict[NodeName, int]:
+        offsets = self._reader.clocks.offsets()
+        return {name: ahead_ms for name, ahead_ms in offsets.items() if self._is_alive(name)}
 
     def _is_alive(self, node: NodeName) -> bool:
         return self._node.situation.detector.is_alive(node, monotonic_ms())
