@@ -4,7 +4,7 @@ import pytest
 import zmq
 
 from zcluster.errors import KeyFileError
-from zcluster.wire.keys import derive
+from zcluster.wire.keys import DEFAULT_READER, derive, reader_pair
 
 
 def test_the_same_secret_gives_the_same_keys() -> None:
@@ -37,3 +37,13 @@ def test_printing_keys_leaks_nothing() -> None:
     for secret in (wire.beacon, wire.server.secret, wire.client.secret, wire.reader.secret):
         assert repr(secret) not in shown
         assert secret.hex() not in shown
+
+
+def test_each_reader_has_a_pair_of_its_own() -> None:
+    wire = derive(b"s" * 32)
+    pairs = [reader_pair(b"s" * 32, name) for name in (DEFAULT_READER, "grafana", "ops", "")]
+    assert pairs[0] == wire.reader
+    assert len({half for pair in (*pairs, wire.server, wire.client) for half in pair}) == 12
+    assert reader_pair(b"t" * 32, "ops") not in pairs
+    for pair in pairs:
+        assert zmq.curve_public(pair.secret) == pair.public

@@ -63,11 +63,11 @@ from zcluster.supervisor.sightings import Sightings
 from zcluster.supervisor.signals import ASKED_BY_SIGNAL, StopSignals
 from zcluster.supervisor.story import LARGEST_RECORDS, Story
 from zcluster.supervisor.tools_child import ToolsChild
-from zcluster.supervisor.tools_start import TOOLS_PROCESS, has_tools_process
+from zcluster.supervisor.tools_start import has_tools_process, tools_process
 from zcluster.supervisor.transport import Transport
 from zcluster.wire.beacon import Envelope
 from zcluster.wire.codec import BeatEncoder
-from zcluster.wire.keys import WireKeys, derive, observing
+from zcluster.wire.keys import WireKeys, derive, observing, reader_pair
 from zcluster.wire.reader import BeatReader
 
 SWITCH_INTERVAL_S = 0.0005  # how long a side thread may keep the interpreter from the loop
@@ -85,8 +85,9 @@ def assemble(
     """
     with ExitStack() as stack:
         ground = prepare_ground(configuration, node_name, stack)
-        keys = derive(observing(secret) if configuration.is_observing else secret)
-        yield _Assembly(configuration, ground, keys, stack, content)
+        used = observing(secret) if configuration.is_observing else secret
+        readers = tuple(reader_pair(used, name).public for name in configuration.tools.readers)
+        yield _Assembly(configuration, ground, derive(used), readers, stack, content)
 
 
 class Running(Protocol):
@@ -106,6 +107,7 @@ class _Assembly:
         configuration: Configuration,
         ground: Ground,
         keys: WireKeys,
+        readers: tuple[bytes, ...],
         stack: ExitStack,
         content: bytes | None,
     ) -> None:
@@ -132,7 +134,7 @@ class _Assembly:
             starter = ChildStarter(content, self._name, configuration.run_dir, SIDE_PRIORITY, stack)
 
         self._reader = BeatReader((keys,), self._name, self._incarnation)
-        self._bus = Bus(BusKeys(keys.server, keys.client, (keys.reader.public,)))
+        self._bus = Bus(BusKeys(keys.server, keys.client, readers))
         places = [link_place(local) for local in ground.identity.links]
         self._transport = Transport(
             self._name,
@@ -214,7 +216,9 @@ class _Assembly:
         self._node = birth.node()
         core = self._listened(birth, stack)
         self._data = self._data_child(starter) if starter is not None and has_data else None
-        self._tools = self._tools_child(starter, stack) if starter is not None and has_tools else None
+        self._tools = (
+            self._tools_child(starter, has_data, stack) if starter is not None and has_tools else None
+        )
         self._life = Life(ServiceManager(), lambda: self._account.one_line(), lambda: signals.is_stopping)
         stack.callback(self._life.close)
         self.loop = Loop(
@@ -299,11 +303,10 @@ class _Assembly:
         starter.closes(child.close)
         return child
 
-    def _tools_child(self, starter: ChildStarter, stack: ExitStack) -> ToolsChild:
+    def _tools_child(self, starter: ChildStarter, has_switch: bool, stack: ExitStack) -> ToolsChild:
         """The keeper of the tools process."""
-        child = ToolsChild(
-            starter.doors(TOOLS_PROCESS, lambda: self.loop, self._chronicle.tell), monotonic_ms
-        )
+        doors = starter.doors(tools_process(has_switch), lambda: self.loop, self._chronicle.tell)
+        child = ToolsChild(doors, monotonic_ms)
         stack.callback(child.close)  # before the control socket, whose end would mean a daemon that is gone
         return child
 

@@ -39,10 +39,11 @@ class ChildDoors:
 
 @dataclass(frozen=True, slots=True)
 class ChildKind:
-    """A program of ours: `module` is run by our interpreter."""
+    """A program of ours: `module` is run by our interpreter, with further `words` behind what all of them take."""
 
     module: str
     standing: Standing
+    words: tuple[str, ...] = ()
 
     def arguments(self, file: Path, node: NodeName, run_dir: Path, descriptor: int) -> tuple[str, ...]:
         """Its command line."""
@@ -59,6 +60,7 @@ class ChildKind:
             node,
             "--run-dir",
             str(run_dir),
+            *self.words,
         )
 
 

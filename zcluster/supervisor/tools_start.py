@@ -9,10 +9,15 @@ from zcluster.adapters.child_process import TOOLS_STANDING
 from zcluster.config.configuration import OFF, Configuration
 from zcluster.supervisor.child_start import ChildKind
 
-TOOLS_PROCESS = ChildKind("zcluster.tools", TOOLS_STANDING)
+WITH_SWITCH = "--with-switch"  # zcluster.tools.process knows it
 
 
 def has_tools_process(configuration: Configuration, has_switch: bool) -> bool:
     """Whether somebody on this node is told anything. `has_switch`: it has a data process, so a switch of its own."""
     tools = configuration.tools
     return bool(tools.listen) or tools.metrics != OFF or (has_switch and tools.switch_events)
+
+
+def tools_process(has_switch: bool) -> ChildKind:
+    """The kind of child that it is."""
+    return ChildKind("zcluster.tools", TOOLS_STANDING, (WITH_SWITCH,) if has_switch else ())

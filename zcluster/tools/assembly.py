@@ -10,14 +10,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from zcluster.config.configuration import Configuration
+from zcluster.config.configuration import OFF, Configuration
+from zcluster.tools.bus import bus_outlet
+from zcluster.tools.http import http_outlet
 from zcluster.tools.outlet import Outlet
 from zcluster.tools.ring import Ring
+from zcluster.tools.switch_events import switch_events
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What outlets are made from. `figures`: numbers of the feed, the loop and every outlet, prefixed by its name."""
+    """What outlets are made from.
+
+    `figures`: numbers of the feed, the loop and every outlet, prefixed by its name. `has_switch`: this node watches a
+    switch of its own, and may touch it.
+    """
 
     configuration: Configuration
     node: str
@@ -25,9 +32,17 @@ class Host:
     version: str
     ring: Ring
     figures: Callable[[], Mapping[str, int]]
+    has_switch: bool
 
 
 def outlets_for(host: Host) -> dict[str, Outlet]:
     """By name, in the order in which they are told. Raises ZclusterError for what must be mended first."""
-    del host
-    return {}
+    outlets: dict[str, Outlet] = {}
+    if host.configuration.tools.listen:
+        outlets["bus"] = bus_outlet(host.configuration, host.node, host.run_dir, host.ring)
+    switch = host.configuration.switch
+    if switch is not None and host.has_switch and host.configuration.tools.switch_events:
+        outlets["switch"] = switch_events(switch, host.ring)
+    if host.configuration.tools.metrics != OFF:
+        outlets["metrics"] = http_outlet(host.configuration, host.node, host.figures)
+    return outlets

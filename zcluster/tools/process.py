@@ -1,4 +1,4 @@
-"""The tools process: `python -m zcluster.tools --fd N --config FILE --node NAME --run-dir DIR`.
+"""The tools process: `python -m zcluster.tools --fd N --config FILE --node NAME --run-dir DIR [--with-switch]`.
 
 Started by the control process, with one end of a packet pair as descriptor N: over it this process says now and then
 that it lives, and is told nothing. What must hold: it ends when the other end closes (within `orphan.LIMIT_S`,
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     channel = LocalChannel(socket.socket(fileno=wanted.fd))
     try:
         with ExitStack() as stack:
-            ToolsProcess(wanted.config, wanted.node, wanted.run_dir, channel, stack).run()
+            ToolsProcess(wanted, channel, stack).run()
     except ZclusterError as error:
         print(f"zcluster tools process: {error}", file=sys.stderr)
         return EXIT_REFUSED
@@ -62,12 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class ToolsProcess:
     """The parts, wired. Raises ZclusterError for what must be mended before it can run."""
 
-    def __init__(
-        self, config: Path, node: str, run_dir: Path, channel: LocalChannel, stack: ExitStack
-    ) -> None:
+    def __init__(self, wanted: argparse.Namespace, channel: LocalChannel, stack: ExitStack) -> None:
         self._channel = channel
         ring = Ring()
-        host = Host(load(config), node, run_dir, _version(), ring, self.figures)
+        configuration, run_dir = load(wanted.config), wanted.run_dir
+        host = Host(configuration, wanted.node, run_dir, _version(), ring, self.figures, wanted.with_switch)
         self._outlets: Mapping[str, Outlet] = outlets_for(host)
         for outlet in self._outlets.values():
             stack.callback(outlet.close)
@@ -139,6 +138,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--node", required=True)
     parser.add_argument("--run-dir", type=Path, required=True)
+    parser.add_argument("--with-switch", action="store_true")
     return parser.parse_args(arguments)
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from itertools import islice
+from operator import attrgetter
 from typing import NamedTuple
 
-import msgpack
-
 from zcluster.adapters.journal import Record
+from zcluster.tools.packed import NOTHING, packed, packed_map
 
 LARGEST_RECORDS = 2000
 LARGEST_BYTES = 2 << 20
@@ -51,7 +51,7 @@ class Ring:
         if number <= self.newest:
             return
         self.newest = number
-        entry = Entry(number, record.node, msgpack.packb(record.plain(), default=str))
+        entry = Entry(number, record.node, _body(record))
         self._entries.append(entry)
         self._bytes += len(entry.body)
         while len(self._entries) > self._largest_records or self._bytes > self._largest_bytes:
@@ -61,14 +61,26 @@ class Ring:
         """The newest entry."""
         return self._entries[-1] if self._entries else None
 
+    @property
+    def before_first(self) -> int:
+        """The number before that of the oldest entry: from here on everything that is left comes."""
+        return self._entries[0].number - 1 if self._entries else self.newest
+
     def after(self, number: int, largest_bytes: int) -> list[Entry]:
         """What came after that number, oldest first, as much as `largest_bytes` hold, but one at least."""
-        numbers = [entry.number for entry in self._entries]
         found: list[Entry] = []
         size = 0
-        for entry in islice(self._entries, bisect_right(numbers, number), None):
+        start = bisect_right(self._entries, number, key=attrgetter("number"))
+        for entry in islice(self._entries, start, None):
             size += len(entry.body)
             if found and size > largest_bytes:
                 break
             found.append(entry)
         return found
+
+
+def _body(record: Record) -> bytes:
+    fields = {key: packed(value) for key, value in record.plain().items()}
+    if fields["facts"] == NOTHING:
+        fields["facts"] = packed({"left_out": "nested too deeply"})
+    return packed_map(**fields)

@@ -1,8 +1,8 @@
 """Every key that the cluster uses on the wire, derived from the one secret of the key file.
 
 What must hold: knowing a derived key tells nothing of the secret or of another derived key (keyed
-BLAKE2b, RFC 7693, one personalisation for each purpose). The reader's pair admits a tool to the bus
-without letting it speak: it gives neither the beacon key nor the server's secret.
+BLAKE2b, RFC 7693, one personalisation for each purpose). A reader's pair admits a tool to the bus without
+letting it speak: it gives neither the beacon key nor the server's secret, nor the pair of another reader.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from zmq.utils import z85
 from zcluster.errors import KeyFileError
 
 SECRET_BYTES = 32
+DEFAULT_READER = "reader"
 
 
 class CurvePair(NamedTuple):
@@ -30,7 +31,10 @@ class CurvePair(NamedTuple):
 
 
 class WireKeys(NamedTuple):
-    """What one cluster secret gives. `identity` (0..255) travels in the clear, so that keys can rotate."""
+    """What one cluster secret gives. `identity` (0..255) travels in the clear, so that keys can rotate.
+
+    `reader` is the pair of the reader DEFAULT_READER.
+    """
 
     identity: int
     beacon: bytes
@@ -52,8 +56,13 @@ def derive(secret: bytes) -> WireKeys:
         beacon=_derived(secret, b"zc beacon mac"),
         server=_curve_pair(secret, b"zc bus server"),
         client=_curve_pair(secret, b"zc bus client"),
-        reader=_curve_pair(secret, b"zc bus reader"),
+        reader=reader_pair(secret, DEFAULT_READER),
     )
+
+
+def reader_pair(secret: bytes, name: str) -> CurvePair:
+    """The pair of the reader of that name: every host knows it, without a list of keys."""
+    return _curve_pair(secret, b"zc bus reader", name.encode("utf-8"))
 
 
 def observing(secret: bytes) -> bytes:
@@ -61,11 +70,11 @@ def observing(secret: bytes) -> bytes:
     return _derived(secret, b"zc observing")
 
 
-def _derived(secret: bytes, purpose: bytes) -> bytes:
-    return blake2b(key=secret, person=purpose, digest_size=SECRET_BYTES).digest()
+def _derived(secret: bytes, purpose: bytes, name: bytes = b"") -> bytes:
+    return blake2b(name, key=secret, person=purpose, digest_size=SECRET_BYTES).digest()
 
 
-def _curve_pair(secret: bytes, purpose: bytes) -> CurvePair:
+def _curve_pair(secret: bytes, purpose: bytes, name: bytes = b"") -> CurvePair:
     # Any 32 bytes are a Curve25519 secret: the bits that must be fixed are fixed at use.
-    half = z85.encode(_derived(secret, purpose))
+    half = z85.encode(_derived(secret, purpose, name))
     return CurvePair(zmq.curve_public(half), half)
