@@ -21,12 +21,13 @@ LEFT_OUT = ("lab", "simulator", "console")
 # Where what was told elsewhere is read back or told on: (file, expression of the level or code).
 RELAYS = {
     ("control/membership.py", "self._entered"),  # the code of `_enter`, kept until it is on disk
-    ("tools/picture.py", "part.text('level')"),
     ("wire/local_link.py", "str(level)"),
 }
 # What tells, whatever its arguments look like; `Warned` is a warning of the status document.
 TELLERS = ("Tell", "Told", "tell", "tell_once")
 WARNED = "Warned"
+# Rooms with classes of those names that are something else; what they tell has a level that is a word.
+OTHER_NAMES = ("tools",)
 
 
 @dataclass
@@ -79,6 +80,8 @@ class _File:
                     for name in self._codes(code, function, 0):
                         found[name].update(self._words(level))
                 return
+        if self._place.split("/")[0] in OTHER_NAMES:
+            return
         if (
             _name(call) in (*TELLERS, WARNED)
             and len(arguments) > 1

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from zcluster.adapters.journal import Journal, Record, record_from
+from zcluster.adapters.log import PlainLog
 from zcluster.control.actions import Tell
 from zcluster.supervisor.chronicle import Chronicle
+from zcluster.supervisor.restraint import MINUTE_MS, SAME_A_MINUTE
 from zcluster.supervisor.side_thread import SideThread
 from zcluster.supervisor.story import LARGEST_RECORDS, Story
 
@@ -26,6 +28,7 @@ class Host:
         self.side_thread = SideThread("disk")
         self.directory = directory
         self.log = io.StringIO()
+        self.now_ms = 5000
         self.published: list[bytes] = []
         self.journal = Journal(directory)
         self.chronicle = Chronicle(
@@ -35,8 +38,9 @@ class Host:
             self.journal,
             self.side_thread,
             self.published.append,
-            self.log,
+            PlainLog(self.log),
             lambda: NOW_MS,
+            lambda: self.now_ms,
         )
 
     def settle(self) -> None:
@@ -113,7 +117,7 @@ def test_bytes_that_are_no_record_of_a_peer_are_counted_and_dropped(host: Host, 
 def test_no_bytes_raise(bodies: list[bytes]) -> None:
     side_thread = SideThread("disk")
     chronicle = Chronicle(
-        "n1", LIFE, Story(), Journal(Path("/proc/none")), side_thread, lambda _: None, io.StringIO()
+        "n1", LIFE, Story(), Journal(Path("/proc/none")), side_thread, lambda _: None, PlainLog(io.StringIO())
     )
     chronicle.hear(bodies)
     assert side_thread.stop()
@@ -157,6 +161,24 @@ def test_a_record_of_an_older_version_is_told_once_too(host: Host) -> None:
     host.chronicle.hear([msgpack.packb(plain), packed()])
     assert [record.number for record in host.chronicle.story.about("")] == [0]
     host.settle()
+
+
+def test_a_flood_is_in_the_journal_and_the_log_says_how_much_of_it(host: Host) -> None:
+    for number in range(50):
+        host.chronicle.tell(Tell("warning", "link-silent", f"hb1: nobody is heard for {number} ms", {}))
+    due_ms = host.chronicle.deadline()
+    assert due_ms == 5000 + MINUTE_MS
+    host.now_ms = due_ms
+    host.chronicle.run(due_ms)
+    host.chronicle.tell(TOLD)
+    host.settle()
+    lines = host.log.getvalue().splitlines()
+    assert len(lines) == SAME_A_MINUTE + 2
+    assert lines[SAME_A_MINUTE].endswith(
+        "held-back: 40 more lines of link-silent within a minute, the last: hb1: nobody is heard for 49 ms"
+    )
+    assert len(Journal(host.directory).recent(100)) == 51
+    assert host.chronicle.counts["log_held_back"] == 40
 
 
 def test_the_ring_is_bounded_and_finds_alarms() -> None:

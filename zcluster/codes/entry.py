@@ -7,6 +7,10 @@ costs nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID, uuid5
+
+# Of zcluster's codes in systemd's journal (RFC 9562, version 5); it never changes.
+_NAMESPACE = UUID("8d5f8a0e-6f0b-5c8e-9d43-0a7c1e4f2b36")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +27,8 @@ class Code:
     mend: tuple[str, ...] = ()
     in_status: bool = False
     in_story: bool = True
+
+
+def message_id(code: str) -> str:
+    """The MESSAGE_ID of that code in systemd's journal: 32 hexadecimal digits, the same for ever."""
+    return uuid5(_NAMESPACE, code).hex

@@ -18,6 +18,18 @@ CODES = (
         "The daemon was restarted in the planned way and holds what it held. Nothing moved.",
     ),
     Code(
+        "daemon-failed",
+        ("alarm",),
+        "the daemon ends by a defect: KeyError: 'sip1'",
+        "An error of ours. The kernel closes what the host held, another node takes over, and systemd starts the "
+        "daemon again. It stands in the log alone.",
+        (
+            "`zcluster status` on another host: is every group held? Then nobody waits for you.",
+            "`zcluster report` on this host, and send it: the log has the trace.",
+            "If it ends again and again: `systemctl stop zcluster` here, and leave the host out until it is mended.",
+        ),
+    ),
+    Code(
         "data-abandoned",
         ("warning",),
         "the data process has said nothing for 5 s, and is ended",
@@ -40,6 +52,27 @@ CODES = (
             "`zcluster status` there: how often it was begun anew. If it does not stay up, `zcluster move` what the "
             "host holds to another node and send `zcluster report`.",
         ),
+    ),
+    Code(
+        "data-failed",
+        ("alarm",),
+        "the data process cannot run: /etc/zcluster/event-socket.password: no such file",
+        "The process that watches the switch and keeps the copies could not begin, or ended by an error of ours. It "
+        "stands in the log alone; data-ended in the story says the same without the reason. Addresses are safe, calls "
+        "of this host are not.",
+        (
+            "The text has the reason, mostly a file: password, key or core database. `zcluster doctor` on this host "
+            "checks all of them.",
+            "A defect (with a trace in the log): `zcluster report`, and `zcluster move` its groups to another node.",
+        ),
+    ),
+    Code(
+        "held-back",
+        ("notice",),
+        "140 more lines of link-silent within a minute, the last: hb1: nobody is heard here any more; ...",
+        "The same thing was told so often that the log was spared the rest. It stands in the log alone; the story and "
+        "the journal of zcluster have every record (`zcluster why --json`).",
+        ("Look up the code that repeats: `zcluster explain` knows it.",),
     ),
     Code(
         "host",

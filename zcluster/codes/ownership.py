@@ -83,8 +83,8 @@ CODES = (
         "The holder cannot serve the group, and would have handed it over; the cluster is frozen, so it stays.",
         (
             "Mend the switch of the host that tells it (`zcluster status` there says what is wrong), or",
-            "`zcluster thaw`: the group then moves by itself to a node that is ready, or",
-            "`zcluster move GROUP --to NODE` if only this group may move.",
+            "`zcluster thaw`: the group then moves by itself to a node that is ready. While the cluster is frozen "
+            "`zcluster move` is refused too.",
         ),
     ),
     Code(

@@ -188,6 +188,7 @@ class Configuration:
 
     `witnesses`: patterns of nodes that vote and never hold. `survivor_claims`: of two voters, the one that
     still reaches its references may go on alone. `is_recording`: keep what `zcluster replay` reads.
+    `log_format`: see `zcluster.adapters.log`.
     `switch` is None where addresses alone move. Without [tools] there are `tools` that listen nowhere.
     """
 
@@ -213,6 +214,7 @@ class Configuration:
     limits: tuple[Limit, ...] = ()
     tools: ToolsSettings = ToolsSettings()
     hooks: tuple[Hook, ...] = ()
+    log_format: str = "auto"
     digest: str = ""
 
     @property

@@ -42,6 +42,7 @@ from zcluster.config.schema import (
     HookTable,
     LimitTable,
     LinkTable,
+    LogTable,
     SiteTable,
     SwitchTable,
     Table,
@@ -55,7 +56,7 @@ from zcluster.errors import ConfigurationError
 
 FILE_LIMIT_BYTES = 1_048_576
 MOST_CONDITIONS, MOST_LIMITS, MOST_HOOKS = 64, 256, 16
-_TOP_KEYS = ("cluster", "timing", "link", "group", "site", "switch", "limit", "tools", "hook")
+_TOP_KEYS = ("cluster", "timing", "link", "group", "site", "switch", "limit", "tools", "hook", "log")
 _TomlPosition = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 AnyTable = TypeVar("AnyTable", bound=Table)
 
@@ -146,6 +147,7 @@ class _Reader:
         self._faults += faults_around_switch(switch, links, groups, limits)
         tools = self._tools()
         self._faults += faults_around_tools(tools, switch, links, all_links_known=self._all_links_known())
+        log = self._table(self._document.get("log", {}), LogTable, ("log",))
         hooks = dict(self._array("hook", HookTable, is_needed=False, most=MOST_HOOKS))
         self._faults += faults_around_hooks(hooks, groups)
         if (
@@ -160,6 +162,7 @@ class _Reader:
             return Reading(None, tuple(sorted(placed, key=lambda fault: fault.line)), self._lines)
         assert cluster is not None, "a missing [cluster] is a fault"
         assert timing is not None, "a [timing] that is no table is a fault"
+        assert log is not None, "a [log] that is no table is a fault"
         configuration = Configuration(
             name=cluster.name,
             expected_nodes=cluster.expected_nodes,
@@ -183,6 +186,7 @@ class _Reader:
             limits=tuple(Limit(table.name, table.rate, table.sessions) for table in limits.values()),
             tools=_tools(tools) if tools is not None else ToolsSettings(),
             hooks=tuple(_hook(table) for table in hooks.values()),
+            log_format=log.format,
             digest=self._digest,
         )
         return Reading(configuration, (), self._lines)

@@ -196,6 +196,12 @@ class ToolsTable(Table):
     switch_events: bool = True
 
 
+class LogTable(Table):
+    """`[log]`: how each daemon writes its log."""
+
+    format: Literal["auto", "plain", "json", "journal"] = "auto"
+
+
 class HookTable(Table):
     """`[[hook]]`: what is run or told when something happens. Either `command` or `url` is there."""
 

@@ -15,15 +15,17 @@ import signal
 import socket
 import sys
 import time
-import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from zcluster.adapters.addresses import Addresses
 from zcluster.adapters.bus import BusKeys
+from zcluster.adapters.journal import Record
 from zcluster.adapters.local_channel import LocalChannel
+from zcluster.adapters.log import defect, open_log
+from zcluster.adapters.orphan import end_with_the_other_side
 from zcluster.adapters.realtime import quiet_collector
 from zcluster.adapters.stream_sockets import LinkAddress
 from zcluster.config.configuration import Configuration
@@ -33,7 +35,6 @@ from zcluster.config.load import load
 from zcluster.config.passwordfile import load_password
 from zcluster.data.assembly import DataProcess, Plan
 from zcluster.data.life import begin_life
-from zcluster.adapters.orphan import end_with_the_other_side
 from zcluster.data.telephony_settings import telephony_settings_of
 from zcluster.errors import ZclusterError
 from zcluster.switch.wishes import Login
@@ -52,17 +53,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _be_ordinary()
     end_with_the_other_side(wanted.fd)
     channel = LocalChannel(socket.socket(fileno=wanted.fd))
+    log_format = "auto"
     try:
+        configuration = load(wanted.config)
+        log_format = configuration.log_format
         with ExitStack() as stack:
-            run_on(plan_of(load(wanted.config), wanted.node, wanted.run_dir), channel, stack)
+            run_on(plan_of(configuration, wanted.node, wanted.run_dir), channel, stack)
     except ZclusterError as error:
-        print(f"zcluster data process: {error}", file=sys.stderr)
+        _complain(log_format, wanted.node, f"the data process cannot run: {error}", {})
         return EXIT_REFUSED
-    except Exception:
+    except Exception as error:
         # A defect. The control process starts us again.
-        traceback.print_exc(file=sys.stderr)
+        text = f"the data process ends by a defect: {type(error).__name__}: {error}"
+        _complain(log_format, wanted.node, text, defect(error))
         return EXIT_DEFECT
     return EXIT_WELL
+
+
+def _complain(log_format: str, node: str, text: str, facts: Mapping[str, object]) -> None:
+    """The last word of this process, in the log; in the story is the control process's own."""
+    with suppress(OSError, ValueError):
+        log = open_log(log_format, sys.stderr, os.environ)
+        log.write(Record(time.time_ns() // 1_000_000, node, "alarm", "data-failed", text, facts))
 
 
 def run_on(plan: Plan, channel: LocalChannel, stack: ExitStack) -> None:

@@ -8,6 +8,7 @@ part.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from zcluster.adapters import realtime
 from zcluster.adapters.bus import Bus, BusKeys
 from zcluster.adapters.control_socket import ControlSocket
 from zcluster.adapters.journal import Journal
+from zcluster.adapters.log import open_log
 from zcluster.config.configuration import Configuration
 from zcluster.control.actions import AnswerMove, Tell
 from zcluster.control.document import Freeze
@@ -122,8 +124,10 @@ class _Assembly:
         succession = ground.succession
         self._incarnation = succession.incarnation
         self._journal = Journal(configuration.state_dir)
+        self._log = open_log(configuration.log_format, sys.stderr, os.environ)
         self._disk = SideThread("zcluster-disk", SIDE_PRIORITY)
         self._kernel = SideThread("zcluster-kernel", SIDE_PRIORITY)
+        stack.callback(self._log.close)
         stack.callback(self._journal.close)
         stack.callback(self._disk.stop)
         stack.callback(self._kernel.stop)
@@ -160,7 +164,7 @@ class _Assembly:
             self._journal,
             self._disk,
             self._transport.publish_story,
-            sys.stderr,
+            self._log,
         )
         self._interfaces = Interfaces(ground.links, places, ground.service_interfaces, ground.own_macs)
         self._sightings = Sightings(
@@ -230,6 +234,7 @@ class _Assembly:
                 self._performer,
                 self._questions,
                 self._questions.following,
+                self._chronicle,
                 signals,
                 self._life,
                 OlderLives(self._reader.take_older, self._is_alive, self._chronicle.tell, now_ms),

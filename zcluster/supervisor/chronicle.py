@@ -1,5 +1,7 @@
 """What is told goes four ways: this host's journal and log, the story ring, and the bus for peers and tools.
 
+The log alone is spared what is said again and again (`zcluster.supervisor.restraint`).
+
 What must hold: what this node tells is numbered without a gap from 1 in each of its lives, so that every listener
 knows what it missed; telling never waits for a disk or a terminal (the side thread does); what peers tell is checked
 like any bytes from the network, kept under their own names, and never spread further.
@@ -10,13 +12,16 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TextIO
 
 import msgpack
 
 from zcluster.adapters.journal import Journal, Record, record_from, without_facts
+from zcluster.adapters.log import Log
 from zcluster.control.actions import Tell
+from zcluster.control.events import Event
 from zcluster.errors import StateFileError
+from zcluster.supervisor.loop import monotonic_ms
+from zcluster.supervisor.restraint import Restraint
 from zcluster.supervisor.side_thread import SideThread
 from zcluster.supervisor.story import Story
 
@@ -29,16 +34,11 @@ def wall_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def log_line(record: Record) -> str:
-    """One line for people: time, level, node, code, text."""
-    seconds, milliseconds = divmod(record.at_ms, 1000)
-    at = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(seconds))
-    text = " ".join(record.text.split())
-    return f"{at}.{milliseconds:03d} {record.level:<7} {record.node} {record.code}: {text}\n"
-
-
 class Chronicle:
-    """`publish` sends a body on the bus topic of this node's story; `log` gets this node's own lines."""
+    """`publish` sends a body on the bus topic of this node's story; `log` gets this node's own lines.
+
+    A chore of the loop, for what the log has to say of the minute before.
+    """
 
     def __init__(
         self,
@@ -48,8 +48,9 @@ class Chronicle:
         journal: Journal,
         side_thread: SideThread,
         publish: Callable[[bytes], None],
-        log: TextIO,
+        log: Log,
         wall_clock: Callable[[], int] = wall_ms,
+        clock: Callable[[], int] = monotonic_ms,
     ) -> None:
         self._node = node
         self._incarnation = incarnation
@@ -60,6 +61,8 @@ class Chronicle:
         self._publish = publish
         self._log = log
         self._wall_clock = wall_clock
+        self._clock = clock
+        self._restraint = Restraint()
         self.counts: Counter[str] = Counter()
 
     def tell(self, tell: Tell) -> None:
@@ -76,7 +79,11 @@ class Chronicle:
             self._told,
         )
         self.story.add(record)
-        self._keep(record, log_line(record))
+        now_ms = self._clock()
+        self._settle(now_ms)
+        is_logged = self._restraint.admits(record.code, record.text, now_ms)
+        self.counts["log_held_back"] += not is_logged
+        self._keep(record, is_logged)
         self._publish(_body(record))
 
     def hear(self, bodies: Sequence[bytes]) -> None:
@@ -88,7 +95,31 @@ class Chronicle:
                 self.counts["stories_bad"] += 1
                 continue
             if self.story.add(record):
-                self._keep(record, "")
+                self._keep(record, is_logged=False)
+
+    def deadline(self) -> int | None:
+        """When the log has something to say of the minute before."""
+        return self._restraint.deadline()
+
+    def run(self, now_ms: int) -> Sequence[Event]:
+        """Say it."""
+        self._settle(now_ms)
+        return ()
+
+    def _settle(self, now_ms: int) -> None:
+        for held in self._restraint.settle(now_ms):
+            text = f"{held.count} more lines of {held.code} within a minute, the last: {held.sample}"
+            facts = {"code": held.code, "count": held.count}
+            self._log_alone(Record(self._wall_clock(), self._node, "notice", "held-back", text, facts))
+
+    def _log_alone(self, record: Record) -> None:
+        def write() -> None:
+            try:
+                self._log.write(record)
+            except (OSError, ValueError):
+                self.counts["log_failed"] += 1
+
+        self._side_thread.submit(write)
 
     def _checked(self, body: bytes) -> Record:
         if len(body) > LARGEST_STORY_BYTES:
@@ -98,15 +129,15 @@ class Chronicle:
             raise ValueError("not a peer's, or of the future")
         return record
 
-    def _keep(self, record: Record, line: str) -> None:
+    def _keep(self, record: Record, is_logged: bool) -> None:
         def write() -> None:
             try:
-                if line:
-                    self._log.write(line)
-                    self._log.flush()
                 self._journal.append([record])
             except StateFileError:
                 self.counts["journal_failed"] += 1
+            try:
+                if is_logged:
+                    self._log.write(record)
             except (OSError, ValueError):
                 self.counts["log_failed"] += 1
 

@@ -8,16 +8,20 @@ non-zero, and let the service manager start it again.
 
 from __future__ import annotations
 
+import os
 import sys
-import traceback
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from zcluster.adapters.journal import Record
+from zcluster.adapters.log import defect, open_log
 from zcluster.config.configuration import Configuration
 from zcluster.config.keyfile import load_service_key
 from zcluster.config.load import accepted, read
 from zcluster.errors import ZclusterError
 from zcluster.supervisor.assembly import assemble
+from zcluster.supervisor.chronicle import wall_ms
 from zcluster.supervisor.lock import take_lock
 from zcluster.supervisor.observing import observed_place
 
@@ -47,9 +51,12 @@ def run(
             ending = EXIT_RESTART if running.keeps_open else EXIT_WELL
     except ZclusterError:
         raise
-    except Exception:
+    except Exception as error:
         # A defect. Nothing is mended here: the kernel ends the leases, the service manager starts us again.
-        traceback.print_exc(file=sys.stderr)
+        text = f"the daemon ends by a defect: {type(error).__name__}: {error}"
+        record = Record(wall_ms(), node_name or "", "alarm", "daemon-failed", text, defect(error))
+        with suppress(OSError, ValueError):
+            open_log(configuration.log_format, sys.stderr, os.environ).write(record)
         return EXIT_DEFECT
     finally:
         lock.close()
