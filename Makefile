@@ -33,7 +33,7 @@ demo: $(STAMP)
 	@$(BIN)/zcluster lab demo
 
 test: $(STAMP)
-	@.ci/sipp
+	@.ci/packages
 	$(BIN)/pytest -q
 	$(BIN)/zcluster simulate --seeds 500
 	$(BIN)/zcluster simulate --nodes 2 --seeds 200

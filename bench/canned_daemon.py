@@ -1,6 +1,6 @@
 """A daemon that is none: real control sockets with a made-up cluster behind them, for what only looks at one.
 
-    python -m bench.canned_daemon --dir DIR [--nodes 20] [--groups 16] [--telling-ms 1000]
+    python -c "from bench.canned_daemon import main; main()" --dir DIR [--nodes 20] [--groups 16] [--telling-ms 1000]
 
 What must hold: the sockets, the story and its followers are the real ones; the documents have every key of
 `zcluster.supervisor.status` and `zcluster.data.questions`. A move is accepted and carried out in the document.
@@ -285,7 +285,3 @@ def main() -> None:
             daemon.serve()
     except KeyboardInterrupt:
         daemon.close()
-
-
-if __name__ == "__main__":
-    main()

@@ -32,8 +32,8 @@ class Daemon:
         self.begin()
 
     def begin(self) -> None:
-        command = [sys.executable, "-m", "bench.canned_daemon", "--dir", str(self.directory)]
-        command += ["--nodes", "20", "--groups", "16"]
+        command = [sys.executable, "-c", "from bench.canned_daemon import main; main()"]
+        command += ["--dir", str(self.directory), "--nodes", "20", "--groups", "16"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "ready\n"
