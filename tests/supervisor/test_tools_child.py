@@ -141,6 +141,7 @@ def test_restarts_come_later_each_time_and_are_told_now_and_then() -> None:
         ("[tools]\nlisten = []\nswitch-events = false\n", True, False),
         ("[tools]\n", False, True),
         ('[tools]\nlisten = []\nmetrics = "loopback"\n', False, True),
+        ('[tools]\nlisten = []\n[[hook]]\nname = "page"\ncommand = ["/bin/true"]\n', False, True),
     ],
 )
 def test_who_has_one(lines: str, has_switch: bool, has_one: bool) -> None:

@@ -28,7 +28,7 @@ class World:
         self.now_ms = 1_000_000
         self.latest = Latest(lambda: self.now_ms)
         self.story = StoryLedger("n2")
-        self.figures = {"bus_dropped": 2, "hooks_dropped_old": 1, "http_requests": 7}
+        self.figures = {"bus_dropped": 2, "hooks_page_dropped": 1, "http_requests": 7}
         self.text = MetricsText(
             self.latest, self.story, lambda: self.figures, lambda: self.now_ms, ("gate-lost",)
         )
@@ -90,7 +90,7 @@ def test_what_an_operator_looks_at_first() -> None:
         ("zcluster_state", {"state": "SLAVE"}, 0),
         ("zcluster_build_info", {"version": "0.1.0"}, 1),
         ("zcluster_tools_dropped_total", {"queue": "bus"}, 2),
-        ("zcluster_tools_dropped_total", {"queue": "hooks"}, 1),
+        ("zcluster_tools_dropped_total", {"queue": "hooks_page"}, 1),
         ("zcluster_figure", {"process": "control", "figure": "beats_late"}, 9),
         ("zcluster_figure", {"process": "data", "figure": "bus_silences"}, 3),
         ("zcluster_figure", {"process": "tools", "figure": "http_requests"}, 7),

@@ -15,7 +15,8 @@ WITH_SWITCH = "--with-switch"  # zcluster.tools.process knows it
 def has_tools_process(configuration: Configuration, has_switch: bool) -> bool:
     """Whether somebody on this node is told anything. `has_switch`: it has a data process, so a switch of its own."""
     tools = configuration.tools
-    return bool(tools.listen) or tools.metrics != OFF or (has_switch and tools.switch_events)
+    has_hooks = bool(configuration.hooks) and not configuration.is_observing
+    return bool(tools.listen) or tools.metrics != OFF or has_hooks or (has_switch and tools.switch_events)
 
 
 def tools_process(has_switch: bool) -> ChildKind:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from zcluster.config.configuration import OFF, Configuration
 from zcluster.tools.bus import bus_outlet
+from zcluster.tools.hooks import hooks_outlet
 from zcluster.tools.http import http_outlet
 from zcluster.tools.outlet import Outlet
 from zcluster.tools.ring import Ring
@@ -45,4 +46,6 @@ def outlets_for(host: Host) -> dict[str, Outlet]:
         outlets["switch"] = switch_events(switch, host.ring)
     if host.configuration.tools.metrics != OFF:
         outlets["metrics"] = http_outlet(host.configuration, host.node, host.figures)
+    if host.configuration.hooks and not host.configuration.is_observing:
+        outlets["hooks"] = hooks_outlet(host.configuration, host.node, host.run_dir)
     return outlets

@@ -44,6 +44,7 @@ HELP = {
     LOST: "Legs of calls that this node could not bring back after a takeover; see `zcluster calls --lost`.",
     TOOLS_DROPPED: "What queues of the tools process had no room for.",
 }
+_DROPPED = "_dropped"
 AnyFamily = GaugeMetricFamily | CounterMetricFamily | UnknownMetricFamily
 
 
@@ -103,9 +104,8 @@ class MetricsText(Collector):
         dropped = CounterMetricFamily(TOOLS_DROPPED, HELP[TOOLS_DROPPED], labels=("queue",))
         figures = _family(FIGURES, picture) if picture is not None else _empty(FIGURES)
         for name, number in sorted(self._figures().items()):
-            queue, is_dropped, _ = name.partition("_dropped")
-            if is_dropped:
-                dropped.add_metric((queue,), number)
+            if name.endswith(_DROPPED):
+                dropped.add_metric((name.removesuffix(_DROPPED),), number)
             else:
                 figures.add_metric(("tools", name), number)
         yield dropped
