@@ -176,10 +176,12 @@ def test_a_planned_restart_goes_on_as_always(five: Cluster) -> None:
     five.do(before["g1"], RestartAsked("restart"))
     five.wait(500)
     assert before["g1"] in five.exited
+    five.wait(1200)
     five.boot(before["g1"])
     five.wait(2000)
     assert five.holders() == before
     assert len(five.codes("takeover")) == 2
+    assert not five.codes("takeover-frozen")
 
 
 def test_the_dead_are_not_forgotten_while_frozen_and_get_their_whole_time_after_it() -> None:
@@ -209,6 +211,12 @@ def test_the_end_of_its_time_is_agreed_upon(five: Cluster) -> None:
     five.wait(1000)
     assert {freeze_of(five, name) for name in FIVE} == {None}
     assert len(five.codes("thawed")) == 5
+
+
+def test_a_thaw_of_what_is_not_frozen_is_no_failure(five: Cluster) -> None:
+    five.do("a", ThawAsked("thaw", "bob"))
+    assert five.answers["thaw"].is_accepted
+    assert "not frozen" in five.answers["thaw"].text
 
 
 def test_a_second_freeze_says_new_words_and_keeps_the_holders(five: Cluster) -> None:

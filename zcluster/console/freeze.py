@@ -20,7 +20,7 @@ from zcluster.console.words import paragraph, printable
 from zcluster.control.frozen import LONGEST_MS, reason_fault
 from zcluster.errors import ControlSocketError, ZclusterError
 
-_SPAN = re.compile(r"(\d{1,6}) ?(s|min|m|h|d)")
+_SPAN = re.compile(r"([0-9]{1,6}) ?(s|min|m|h|d)")
 _UNIT_MS = {"s": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 

@@ -248,6 +248,10 @@ class Council:
         if identity:
             self._s.out.append(AnswerMove(identity, is_accepted, text))
 
+    def agree(self, identity: str, text: str) -> None:
+        """Yes to an operator's wish that is moot, in words."""
+        self._answer(identity, True, text)
+
     def refuse(self, identity: str, text: str) -> None:
         """No to an operator's wish, in words."""
         self._answer(identity, False, text)

@@ -97,6 +97,9 @@ class Freezing:
         if problem:
             self._council.refuse(asked.identity, problem)
             return
+        if s.document is not None and s.document.freeze is None:
+            self._council.agree(asked.identity, "the cluster is not frozen")
+            return
         s.tell("notice", "thaw-asked", f"{bounded_who(asked.who)} ends the freeze, on {s.name}")
         self._council.want(asked.identity, "thaw the cluster", without_freeze)
 

@@ -492,6 +492,8 @@ class Node:
         s = self.situation
         if s.freeze is None or s.now_ms < self.seeker.vacant_at_ms(watch) + s.timing.silence_ms:
             return
+        if not s.voter.is_free(watch.group, s.now_ms):
+            return  # it is only restarted, on purpose
         stays = s.freeze.holder_of(watch.group)
         whose = f"{stays} alone may take it again" if stays else "nobody may take it"
         text = f"{watch.group}: has no holder, and {whose}: {frozen_words(s.freeze)}"

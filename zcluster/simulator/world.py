@@ -177,8 +177,9 @@ class World:
         newest = self.newest()
         roster = newest.roster if newest is not None else tuple(host.name for host in self.hosts)
         members = [host.name for host in alive if host.name in roster]
-        if len(members) < majority(len(roster)) and not self._goes_on_alone(roster):
-            return 0
+        is_frozen = newest is not None and newest.freeze is not None
+        if len(members) < majority(len(roster)) and (is_frozen or not self._goes_on_alone(roster)):
+            return 0  # one of a pair that is left alone with a freeze can agree with nobody to end it
         return sum(name not in self.settings.never_master for name in members)
 
     def newest(self) -> Document | None:
