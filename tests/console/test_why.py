@@ -127,3 +127,68 @@ def test_odd_facts_never_hide_the_record(changed: dict[str, Any], left_out: set[
     facts = {key: value for key, value in {**SILENT, **changed}.items() if key not in left_out}
     lines = render([record(1, "n4", "notice", "takeover", "blue: n4 holds epoch 8", facts)], "", clock)
     assert "03:12:00.001  blue: n4 holds epoch 8" in lines
+
+
+RECOVERED: dict[str, Any] = {
+    "group": "blue",
+    "counter": 8,
+    "recovered": 42,
+    "lost": 5,
+    "reasons": {"it was ringing": 4, "its codec cannot be recovered": 1},
+}
+
+
+def lost(number: int) -> dict[str, Any]:
+    text = f"a call of 100{number} to 2000 is lost: it was ringing"
+    return record(45_000 + number, "n4", "notice", "call-lost", text, {"group": "blue", "uuid": str(number)})
+
+
+def test_a_takeover_tells_what_became_of_the_calls() -> None:
+    text = "42 legs of blue came back in 380 ms, 5 are lost"
+    unended = "3 legs of blue could not be ended, or its profiles not put to rest"
+    night = [
+        NIGHT[2],
+        *map(lost, range(5)),
+        record(46_000, "n4", "notice", "calls-recovered", text, RECOVERED),
+        record(46_001, "n2", "alarm", "calls-not-ended", unended, {"group": "blue", "legs": 3}),
+        NIGHT[3],
+    ]
+    lines = render(night, "blue", clock)
+    assert lines[-10:] == [
+        "    calls: 42 legs of blue came back in 380 ms, 5 are lost (it was ringing: 4,",
+        "      its codec cannot be recovered: 1)",
+        "    calls: a call of 1000 to 2000 is lost: it was ringing",
+        "    calls: a call of 1001 to 2000 is lost: it was ringing",
+        "    calls: a call of 1002 to 2000 is lost: it was ringing",
+        "    calls: 2 more are lost: `zcluster calls --lost` on n4",
+        "    ALARM: n2: 3 legs of blue could not be ended, or its profiles not put to",
+        "      rest",
+        "",
+        "03:12:50.000  n3: ALARM: blue: a stranger uses the address (aa:bb); not opening",
+    ]
+    assert max(map(len, lines)) <= WIDTH
+
+
+def test_calls_of_another_group_or_an_earlier_epoch_stand_for_themselves() -> None:
+    other = record(46_000, "n4", "notice", "calls-recovered", "7 of red", {"group": "red", "counter": 8})
+    earlier = record(46_001, "n4", "notice", "calls-recovered", "9 of blue", {**RECOVERED, "counter": 7})
+    before = record(1, "n4", "notice", "call-lost", "long ago", {"group": "blue"})
+    lines = render([before, NIGHT[2], other, earlier], "", clock)
+    assert lines[2] == "03:12:00.001  n4: long ago"
+    assert lines[-2:] == ["03:12:46.000  n4: 7 of red", "03:12:46.001  n4: 9 of blue"]
+
+
+def test_for_a_group_the_links_of_its_nodes_are_told() -> None:
+    silent = [
+        record(43_000, node, "warning", "link-silent", f"hb1: nobody is heard ({node})", {"link": "hb1"})
+        for node in ("n2", "n4", "n5")
+    ]
+    heard = record(60_000, "n4", "notice", "link-heard", "hb1: heard again", {"link": "hb1"})
+    lines = render([*silent, NIGHT[2], heard], "blue", clock)
+    assert [line[14:] for line in lines if "hb1: " in line] == [
+        "n2: hb1: nobody is heard (n2)",
+        "n4: hb1: nobody is heard (n4)",
+        "n4: hb1: heard again",
+    ]
+    assert len([line for line in render(silent, "blue", clock) if "hb1: " in line]) == 3
+    assert len([line for line in render([*silent, NIGHT[2]], "", clock) if "hb1: " in line]) == 3

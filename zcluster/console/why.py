@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from zcluster.adapters.control_socket import ask
+from zcluster.console import aftermath
+from zcluster.console.aftermath import Told
 from zcluster.console.words import duration, listed, paragraph, printable
 from zcluster.errors import ControlSocketError
 
@@ -20,7 +22,7 @@ SCHEMA = "zcluster.why/1"
 SHOWN_RECORDS = 60
 TELLING_LEVELS = ("notice", "warning", "alarm")
 TOGETHER_MS = 1000
-CHANGE_CODE = "takeover"
+CHANGE_CODE = aftermath.CHANGE_CODE
 
 Facts = Mapping[str, Any]
 Clock = Callable[[int], str]
@@ -47,9 +49,10 @@ def local_clock(at_ms: int) -> str:
 
 
 def render(records: Sequence[Mapping[str, Any]], group: str, clock: Clock = local_clock) -> list[str]:
-    """The story, oldest first; changes of holder in full, other things that matter in a line each."""
-    telling = _together([record for record in records if record["level"] in TELLING_LEVELS])
-    changes = sum(1 for record in telling if record["code"] == CHANGE_CODE)
+    """The story, oldest first; changes of holder in full with what became of the calls, other things in a line each."""
+    wanted = aftermath.mattering([record for record in records if record["level"] in TELLING_LEVELS], group)
+    telling = aftermath.with_aftermath(_together(wanted))
+    changes = sum(1 for told in telling if told.record["code"] == CHANGE_CODE)
     subject = f"Group {group}" if group else "The cluster's groups"
     if not changes:
         lines = [f"{subject} changed no holder that this node knows of."]
@@ -60,11 +63,11 @@ def render(records: Sequence[Mapping[str, Any]], group: str, clock: Clock = loca
     if len(telling) > SHOWN_RECORDS:
         lines.append(f"({len(telling) - SHOWN_RECORDS} older records are left out; --json has them all.)")
     was_change = False
-    for record in telling[-SHOWN_RECORDS:]:
-        is_change = record["code"] == CHANGE_CODE
+    for told in telling[-SHOWN_RECORDS:]:
+        is_change = told.record["code"] == CHANGE_CODE
         if is_change or was_change or len(lines) == 1:
             lines.append("")
-        lines.extend(_change(record, clock) if is_change else _line(record, clock))
+        lines.extend(_change(told, clock) if is_change else _line(told.record, clock))
         was_change = is_change
     return lines
 
@@ -94,8 +97,8 @@ def _line(record: Mapping[str, Any], clock: Clock) -> list[str]:
     return paragraph(f"{clock(record['at_ms'])}  {record['node']}: {loud}{record['text']}", "    ")
 
 
-def _change(record: Mapping[str, Any], clock: Clock) -> list[str]:
-    facts = record["facts"]
+def _change(told: Told, clock: Clock) -> list[str]:
+    record, facts = told.record, told.record["facts"]
     head = f"{clock(record['at_ms'])}  {record['text']}"
     try:
         steps = [step for step in (_cause(facts), _votes(facts), _probes(facts), _opening(facts)) if step]
@@ -103,7 +106,11 @@ def _change(record: Mapping[str, Any], clock: Clock) -> list[str]:
         steps = []  # facts of another version: the record's own text has been said
     return [
         *paragraph(head, "    "),
-        *(line for step in steps for line in paragraph(f"    {step}", "      ")),
+        *(
+            line
+            for step in [*steps, *aftermath.steps(told.after)]
+            for line in paragraph(f"    {step}", "      ")
+        ),
     ]
 
 
