@@ -90,9 +90,9 @@ beats = st.builds(
     Beat,
     node=names,
     incarnation=st.integers(0, 2**53 - 1),
-    sequence=st.integers(0, 2**53 - 1),
+    sequence=st.integers(0, 2**40 - 1),
     acks=st.dictionaries(
-        names, st.builds(Ack, st.integers(0, 2**53 - 1), st.integers(0, 2**53 - 1), pairs), max_size=4
+        names, st.builds(Ack, st.integers(0, 2**53 - 1), st.integers(0, 2**40 - 1), pairs), max_size=4
     ),
     report=reports,
 )

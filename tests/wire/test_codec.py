@@ -160,7 +160,7 @@ def test_a_wall_clock_is_carried_beside_the_same_beat(beat: Beat, wall_ms: int |
 
 def test_a_wall_clock_never_makes_a_beat_too_long() -> None:
     for nodes in range(30, 70):
-        beat = sample_beat(nodes, 2**40)
+        beat = sample_beat(nodes, 2**40 - 1)
         plain, told = BeatEncoder().encode(beat), BeatEncoder().encode(beat, 2**53 - 1)
         assert len(told) <= max(len(plain), bounds.MAX_PAYLOAD_BYTES)
         assert (codec.read_fast(told).wall_ms is None) is (
@@ -193,9 +193,8 @@ def faults(field: int, values: Iterable[Any]) -> list[tuple[int, Any]]:
 FAST_FAULTS: list[tuple[int, Any]] = [
     *faults(codec.NODE, BAD_NAMES),
     *faults(codec.INCARNATION, BAD_NUMBERS),
-    *faults(codec.SEQUENCE, BAD_NUMBERS),
-    *faults(codec.ACKED, (None, 5, {}, [], [1], [1, 2, 3], "ab", [1, [2]])),
-    *[(codec.ACKED, [1, bad]) for bad in BAD_NUMBERS],
+    *faults(codec.SEQUENCE, (*BAD_NUMBERS, 2**40)),
+    *faults(codec.ACKED, (None, 5, {}, [], [1, 2], "0123456789", b"", bytes(9), bytes(11), bytes(15))),
     *faults(codec.WALL, (-1, 2**53, 1.0, True, "1", [1])),
     *faults(codec.SLOW, (None, "text", 5, [], b"", b"not zlib", bytes(2000))),
 ]
@@ -400,7 +399,7 @@ def test_any_reasons_are_made_to_fit(reasons: list[str]) -> None:
 
 
 def test_twenty_nodes_fit_1400_bytes() -> None:
-    sealed = Envelope([derive(bytes(32))]).seal(BeatEncoder().encode(sample_beat(20, 2**40)))
+    sealed = Envelope([derive(bytes(32))]).seal(BeatEncoder().encode(sample_beat(20, 2**40 - 1)))
     assert len(sealed) <= 1400
 
 

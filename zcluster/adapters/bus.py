@@ -194,10 +194,13 @@ class Bus:
     def _drain(
         self, link: str, subscriber: Socket, limit: int, received: list[tuple[str, bytes, bytes]]
     ) -> None:
+        if not is_readable(subscriber):
+            return
         for _ in range(limit):
-            if not is_readable(subscriber):
+            try:
+                frames = subscriber.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
                 return
-            frames = subscriber.recv_multipart(zmq.NOBLOCK)
             if len(frames) != MESSAGE_FRAMES:
                 self.counts["frames"] += 1
                 continue

@@ -20,6 +20,9 @@ MAX_PAYLOAD_BYTES = MAX_DATAGRAM_BYTES - HEADER_BYTES - MAC_BYTES
 MAX_COUNTER = 2**48
 INCARNATION_END = 2**53
 SEQUENCE_END = 2**53
+# A beat's is carried in so many bytes; at a hundred beats a second that lasts for 348 years.
+BEAT_SEQUENCE_BYTES = 5
+BEAT_SEQUENCE_END = 2 ** (8 * BEAT_SEQUENCE_BYTES)
 MAX_NODES = 128
 MAX_GROUPS = 128
 MAX_RELEASES = 128
@@ -85,6 +88,13 @@ def sequence(value: object, field: str) -> int:
     if type(value) is int and 0 <= value < SEQUENCE_END:
         return value
     raise BadMessage(f"{field}: not a sequence below 2^53")
+
+
+def beat_sequence(value: object, field: str) -> int:
+    """The same, as beats carry it: below 2^40."""
+    if type(value) is int and 0 <= value < BEAT_SEQUENCE_END:
+        return value
+    raise BadMessage(f"{field}: not a sequence below 2^40")
 
 
 def flag(value: object, field: str) -> bool:

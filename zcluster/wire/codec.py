@@ -1,8 +1,8 @@
 """A beat as bytes, cheap while nothing but sequences changes.
 
-A payload is a MessagePack map: 0 node, 1 incarnation, 2 sequence, 3 the acknowledged sequences (in the
-order of the heads in the slow part), 4 the slow part (see `report`), and in some beats 5 the sender's wall clock in
-milliseconds since 1970 (see `clocks`). Unknown keys are ignored.
+A payload is a MessagePack map: 0 node, 1 incarnation, 2 sequence, 3 the acknowledged sequences (of five bytes
+each, the highest first, in the order of the heads in the slow part), 4 the slow part (see `report`), and in some
+beats 5 the sender's wall clock in milliseconds since 1970 (see `clocks`). Unknown keys are ignored.
 
 What must hold: only BadMessage leaves the decoder, whatever the bytes. A report that did not change
 decodes to the same object as before, because the core compares reports by identity. All of it is the CPU
@@ -11,7 +11,8 @@ budget of the control process: a known slow part is neither written nor read aga
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from collections.abc import Sequence
+from typing import NamedTuple, overload
 
 import msgpack
 
@@ -71,7 +72,7 @@ class BeatEncoder:
             NODE: beat.node,
             INCARNATION: beat.incarnation,
             SEQUENCE: beat.sequence,
-            ACKED: acked,
+            ACKED: _packed_sequences(acked),
             SLOW: written.data,
         }
         payload: bytes = self._pack(fields)
@@ -97,10 +98,12 @@ def _acked(written: _Written, beat: Beat) -> list[int] | None:
 def _write(beat: Beat) -> _Written:
     bounds.name(beat.node, "node")
     bounds.incarnation(beat.incarnation, "incarnation")
-    bounds.sequence(beat.sequence, "sequence")
+    bounds.beat_sequence(beat.sequence, "sequence")
+    for peer, ack in beat.acks.items():
+        bounds.beat_sequence(ack.sequence, f"ack of {peer}")
     heads = tuple(Head(peer, ack.incarnation, ack.pairs, ack.is_long) for peer, ack in beat.acks.items())
     data = _packed(beat.report, heads, bounds.MAX_REASONS, bounds.MAX_REASON_CHARACTERS)
-    room = bounds.MAX_PAYLOAD_BYTES - FAST_BYTES - len(beat.node) - NUMBER_BYTES * len(heads)
+    room = bounds.MAX_PAYLOAD_BYTES - FAST_BYTES - len(beat.node) - bounds.BEAT_SEQUENCE_BYTES * len(heads)
     if len(data) > room:
         data = _packed(beat.report, heads, SHORT_REASONS, SHORT_REASON_CHARACTERS)
     # Our own reader is the judge: what it refuses, every peer would drop, and we would look dead.
@@ -140,8 +143,8 @@ def read_fast(payload: bytes) -> Fast:
         raise BadMessage("node: not a name")
     if type(incarnation) is not int or not 0 <= incarnation < bounds.INCARNATION_END:
         raise BadMessage("incarnation: not a number below 2^53")
-    if type(sequence) is not int or not 0 <= sequence < bounds.SEQUENCE_END:
-        raise BadMessage("sequence: not a number below 2^53")
+    if type(sequence) is not int or not 0 <= sequence < bounds.BEAT_SEQUENCE_END:
+        raise BadMessage("sequence: not a number below 2^40")
     wall_ms = fields.get(WALL)
     if wall_ms is not None and (type(wall_ms) is not int or not 0 <= wall_ms < bounds.INCARNATION_END):
         raise BadMessage("wall clock: not a number below 2^53")
@@ -164,9 +167,9 @@ class BeatDecoder:
         known = self._read.get(node)
         if known is None or known.data != data:
             known = self._learn(node, known, data)
-        if type(acked) is not list or len(acked) != len(known.heads.places):
+        if type(acked) is not bytes or len(acked) != bounds.BEAT_SEQUENCE_BYTES * len(known.heads.places):
             raise BadMessage("acks: not one sequence for each peer")
-        return Beat(node, incarnation, sequence, Acks(known.heads, _sequences(acked)), known.report)
+        return Beat(node, incarnation, sequence, Acks(known.heads, PackedSequences(acked)), known.report)
 
     def _learn(self, node: NodeName, known: _Read | None, data: object) -> _Read:
         bounds.name(node, "node")
@@ -190,12 +193,31 @@ def _ack_heads(heads: tuple[Head, ...]) -> AckHeads:
     )
 
 
-def _sequences(acked: list[object]) -> list[int]:
-    if not acked:
-        return []
-    if set(map(type, acked)) != {int}:
-        raise BadMessage("acks: a sequence that is not a number")
-    sequences = cast(list[int], acked)
-    if min(sequences) < 0 or max(sequences) >= bounds.SEQUENCE_END:
-        raise BadMessage("acks: a sequence that is not a number below 2^53")
-    return sequences
+class PackedSequences(Sequence[int]):
+    """Sequences as they are carried: read only where somebody asks, as most are asked for by nobody."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    @overload
+    def __getitem__(self, place: int) -> int: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[int]: ...
+
+    def __getitem__(self, place: int | slice) -> int | Sequence[int]:
+        if isinstance(place, slice):
+            return list(self)[place]
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        start = place * bounds.BEAT_SEQUENCE_BYTES
+        return int.from_bytes(self._data[start : start + bounds.BEAT_SEQUENCE_BYTES], "big")
+
+    def __len__(self) -> int:
+        return len(self._data) // bounds.BEAT_SEQUENCE_BYTES
+
+
+def _packed_sequences(sequences: list[int]) -> bytes:
+    return b"".join([sequence.to_bytes(bounds.BEAT_SEQUENCE_BYTES, "big") for sequence in sequences])
