@@ -63,6 +63,14 @@ class ControlSocketError(ZclusterError):
     """The local daemon cannot be asked: it is not running, is not ours to ask, or did not answer."""
 
 
+class BusError(ZclusterError):
+    """The bus for tools cannot be read: nobody listens there, nobody answers, or the question was refused."""
+
+
+class BusRefused(BusError):
+    """The bus for tools does not admit this reader's key."""
+
+
 class LabError(ZclusterError):
     """The laboratory cannot be built or did not behave: a missing tool or privilege, a failed check."""
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zcluster.errors import BadMessage
-from zcluster.tools.bus_questions import Door, Passed, Since, Snapshot, read_question
+from zcluster.tools.bus_questions import Door, Passed, Refused, Since, Snapshot, read_question
 
 READING = {"ping", "status", "why", "calls", "registrations", "lost", "limits", "streams"}
 KEYS = [
@@ -62,7 +62,7 @@ def test_nothing_but_a_reading_question_is_handed_on(ask: object, question: dict
         found = read_question(msgpack.packb({**question, "ask": ask}))
     except BadMessage:
         return
-    assert ask in {*READING, "snapshot", "since"}
+    assert isinstance(found, Refused) or ask in {*READING, "snapshot", "since"}
     if isinstance(found, Passed):
         assert found.body["ask"] in READING
         assert found.body.keys() <= {"ask", "group", "node", "profile", "match", "from", "limit", "count"}
@@ -96,5 +96,5 @@ def test_each_goes_to_its_door() -> None:
     ],
 )
 def test_what_is_refused(question: dict[str, Any]) -> None:
-    with pytest.raises(BadMessage):
-        read_question(msgpack.packb(question))
+    with suppress(BadMessage):
+        assert isinstance(read_question(msgpack.packb(question)), Refused)

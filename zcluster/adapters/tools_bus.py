@@ -15,7 +15,6 @@ import zmq
 
 from zcluster.adapters.admission import DOMAIN, Admission, is_readable
 from zcluster.errors import LinkBroken
-from zcluster.wire.keys import CurvePair
 
 LARGEST_QUESTION_BYTES = 16 << 10
 # What CURVE puts around a frame, which MAXMSGSIZE counts too (RFC 26).
@@ -54,8 +53,8 @@ class Asked(NamedTuple):
 class ToolsBus:
     """Both sockets. The questions' port is the one after that of what is published."""
 
-    def __init__(self, server: CurvePair, readers: Collection[bytes]) -> None:
-        """`readers`: the public keys that are admitted."""
+    def __init__(self, server: tuple[bytes, bytes], readers: Collection[bytes]) -> None:
+        """`server`: CURVE keys, public and secret, in Z85. `readers`: the public keys that are admitted."""
         self.counts: Counter[str] = Counter()
         self._server = server
         self._context: zmq.Context[Socket] = zmq.Context(1)

@@ -24,7 +24,7 @@ from zcluster.config.keyfile import load_service_key
 from zcluster.errors import BadMessage, IdentityError, KernelRefused
 from zcluster.tools.bus_answers import event_body, heartbeat_body, refusal_body, status_body, story_body
 from zcluster.tools.bus_passing import Passing
-from zcluster.tools.bus_questions import Passed, Since, Snapshot, read_question
+from zcluster.tools.bus_questions import Passed, Refused, Since, Snapshot, read_question
 from zcluster.tools.feed import LOST_CODE
 from zcluster.tools.listening import Endpoint, endpoint_of
 from zcluster.tools.outlet import StatusDocument
@@ -150,6 +150,9 @@ class BusOutlet:
             self._bus.answer(asked, refusal_body(None, str(problem)))
             return
         match question:
+            case Refused():
+                self._counts["questions_bad"] += 1
+                self._bus.answer(asked, refusal_body(question.identity, question.text))
             case Passed():
                 refusal = self._passing.ask(asked, question, now_ms)
                 if refusal:

@@ -65,7 +65,15 @@ class Passed:
     body: Mapping[str, object]
 
 
-Question = Snapshot | Since | Passed
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A question that nobody answers, and why."""
+
+    identity: Identity
+    text: str
+
+
+Question = Snapshot | Since | Passed | Refused
 
 
 def _text(value: object) -> bool:
@@ -108,26 +116,28 @@ KNOWN = ", ".join(_KEYS)
 
 
 def read_question(content: bytes) -> Question:
-    """The question in those bytes. Raises BadMessage, whose text may be answered."""
+    """The question in those bytes. Raises BadMessage for what is none; its text may be answered."""
     body = _body(content)
     identity, ask = body.pop("id", None), body.pop("ask", None)
     if not _is_identity(identity):
         raise BadMessage(f"id is a number or a text of at most {LARGEST_ID_CHARACTERS} characters")
     if not isinstance(ask, str) or ask not in _KEYS:
-        raise BadMessage(f"readers may ask for {KNOWN}; this bus takes no wishes", "unknown")
+        return Refused(identity, f"readers may ask for {KNOWN}; this bus takes no wishes")
     door, checks = _KEYS[ask]
     for key, value in body.items():
         check = checks.get(key)
         if check is None or not check(value):
             known = ", ".join(checks) or "nothing else"
-            raise BadMessage(f"{ask} takes {known}; this one has something else, or a value that is none")
+            return Refused(
+                identity, f"{ask} takes {known}; this one has something else, or a value that is none"
+            )
     if door is not None:
         return Passed(identity, door, {"ask": ask, **body})
     if ask == "snapshot":
         return Snapshot(identity)
     incarnation, number = body.get("incarnation"), body.get("number")
     if not isinstance(incarnation, int) or not isinstance(number, int):
-        raise BadMessage("since takes the incarnation and the number of the last event that came")
+        return Refused(identity, "since takes the incarnation and the number of the last event that came")
     return Since(identity, incarnation, number)
 
 
