@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from zcluster.codes.catalogue import CATALOGUE
 from zcluster.tools.metrics import label_names, metric_names
 
 TESTS = Path(__file__).resolve().parent
@@ -74,7 +75,9 @@ def test_every_alert_says_what_it_is_and_where_to_read_on() -> None:
         assert re.search(r"severity: (critical|warning|info)\b", alert), alert
         assert re.search(r"^ +summary: \S", alert, re.M), alert
         assert re.search(r"^ +description: ", alert, re.M), alert
-        assert re.search(r"zcluster explain (\{\{ \$labels\.code \}\}|[a-z-]+)`", alert), alert
+        named = re.findall(r"`zcluster explain (\{\{ \$labels\.code \}\}|[a-z-]+)`", alert)
+        assert named, alert
+        assert set(named) <= CATALOGUE.keys() | {"{{ $labels.code }}"}, alert
 
 
 def test_prometheus_takes_the_rules() -> None:

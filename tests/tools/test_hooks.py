@@ -20,7 +20,8 @@ from tests.tools.canned import record, status, takeover, with_node
 from tests.tools.running import Running
 from zcluster.adapters.journal import Record
 from zcluster.config.configuration import Hook, HookNodes
-from zcluster.tools.hooks import KEPT_MS, HooksOutlet
+from zcluster.tools import webhook
+from zcluster.tools.hooks import KEPT_MS, WEBHOOK, WEBHOOK_NEVER, HooksOutlet
 from zcluster.tools.hooks_program import Program
 from zcluster.tools.hooks_queue import MOST_EVENTS
 from zcluster.tools.loop import monotonic_ms
@@ -228,6 +229,11 @@ def test_one_node_speaks_and_another_one_when_it_dies(tmp_path: Path) -> None:
 
 
 # ---- webhooks
+
+
+def test_the_two_sides_of_a_webhook_mean_the_same() -> None:
+    assert WEBHOOK_NEVER == webhook.NEVER
+    assert webhook.__file__ == str(WEBHOOK)
 
 
 class Server(ThreadingHTTPServer):

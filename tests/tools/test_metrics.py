@@ -29,9 +29,7 @@ class World:
         self.latest = Latest(lambda: self.now_ms)
         self.story = StoryLedger("n2")
         self.figures = {"bus_dropped": 2, "hooks_page_dropped": 1, "http_requests": 7}
-        self.text = MetricsText(
-            self.latest, self.story, lambda: self.figures, lambda: self.now_ms, ("gate-lost",)
-        )
+        self.text = MetricsText(self.latest, self.story, lambda: self.figures, lambda: self.now_ms)
         if document is not None:
             self.latest.take(document)
 

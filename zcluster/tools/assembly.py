@@ -12,8 +12,6 @@ from pathlib import Path
 
 from zcluster.config.configuration import OFF, Configuration
 from zcluster.tools.bus import bus_outlet
-from zcluster.tools.hooks import hooks_outlet
-from zcluster.tools.http import http_outlet
 from zcluster.tools.outlet import Outlet
 from zcluster.tools.ring import Ring
 from zcluster.tools.switch_events import switch_events
@@ -45,7 +43,12 @@ def outlets_for(host: Host) -> dict[str, Outlet]:
     if switch is not None and host.has_switch and host.configuration.tools.switch_events:
         outlets["switch"] = switch_events(switch, host.ring)
     if host.configuration.tools.metrics != OFF:
+        # Loaded where it is wanted: the library behind it is a third of this process's start.
+        from zcluster.tools.http import http_outlet
+
         outlets["metrics"] = http_outlet(host.configuration, host.node, host.figures)
     if host.configuration.hooks and not host.configuration.is_observing:
+        from zcluster.tools.hooks import hooks_outlet
+
         outlets["hooks"] = hooks_outlet(host.configuration, host.node, host.run_dir)
     return outlets

@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 from zcluster.adapters.journal import Record
 from zcluster.config.configuration import Configuration, Hook
-from zcluster.tools import webhook
 from zcluster.tools.hooks_event import (
     Event,
     Told,
@@ -40,6 +39,10 @@ MOST_STARTS = 4
 # What another node should have told is kept for so long: it may be the one that died.
 KEPT_MS = 5000
 MOST_KEPT = 256
+# It is run by path and isolated: beside it stand modules of ours that are called as some of the standard library are.
+WEBHOOK = Path(__file__).with_name("webhook.py")
+# Its exit status when another try is of no use.
+WEBHOOK_NEVER = 2
 # A webhook's own time-outs come first; this is for what they do not cover.
 GRACE_MS = 1000
 
@@ -167,7 +170,7 @@ class HooksOutlet:
         if ending.status == 0 and not ending.is_late:
             over: Event | None = hooked.queue.succeeded()
         else:
-            is_final = bool(hooked.hook.url) and ending.status == webhook.NEVER
+            is_final = bool(hooked.hook.url) and ending.status == WEBHOOK_NEVER
             over = hooked.queue.failed(ending.text, now_ms, is_final=is_final)
         if over is not None:
             hooked.memory.done(over)
@@ -187,7 +190,6 @@ def _program(hook: Hook, told: Told, now_ms: int) -> Program:
     if hook.command:
         return Program(hook.command, body(told), environment(told), limit_ms)
     wish = {"url": hook.url, "timeout_s": hook.timeout_s, "key": told.event.key}
-    # By path and isolated: beside it stand modules of ours that are called as some of the standard library are.
-    command = (sys.executable, "-I", "-S", webhook.__file__)
+    command = (sys.executable, "-I", "-S", str(WEBHOOK))
     given = json.dumps(wish).encode() + b"\n" + body(told)
     return Program(command, given, environment(told), limit_ms + GRACE_MS)

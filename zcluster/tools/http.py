@@ -41,12 +41,11 @@ class HttpOutlet:
         find: Callable[[], Sequence[Endpoint]],
         figures: Callable[[], Mapping[str, int]],
         complain: Callable[[str], None],
-        alarm_codes: tuple[str, ...] = (),
         clock: Callable[[], int] = monotonic_ms,
     ) -> None:
         self._latest = Latest(clock)
         self._story = StoryLedger(node)
-        self._metrics = MetricsText(self._latest, self._story, figures, clock, alarm_codes)
+        self._metrics = MetricsText(self._latest, self._story, figures, clock)
         self._connections = HttpConnections(find, self._answer, clock)
         self._complain = complain
         self._complained: frozenset[str] = frozenset()

@@ -20,6 +20,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from zcluster.codes.catalogue import CATALOGUE
 from zcluster.tools.latest import Latest
 from zcluster.tools.metrics_families import FIGURES, FROM_STATUS, Family, Kind
 from zcluster.tools.metrics_story import BUCKETS_S, CAUSES, OTHER, Durations, StoryLedger
@@ -49,7 +50,7 @@ AnyFamily = GaugeMetricFamily | CounterMetricFamily | UnknownMetricFamily
 
 
 class MetricsText(Collector):
-    """`figures`: numbers of the tools process, prefixed by the outlet's name. `alarm_codes` are there from the start.
+    """`figures`: numbers of the tools process, prefixed by the outlet's name.
 
     A counter that appears with its first count is a counter whose first count Prometheus cannot see: so what may be
     counted begins at zero.
@@ -61,13 +62,11 @@ class MetricsText(Collector):
         story: StoryLedger,
         figures: Callable[[], Mapping[str, int]],
         clock: Callable[[], int],
-        alarm_codes: tuple[str, ...] = (),
     ) -> None:
         self._latest = latest
         self._story = story
         self._figures = figures
         self._clock = clock
-        self._alarm_codes = alarm_codes
         self._texts: dict[str, tuple[bytes, str]] = {}
         self._made_ms = 0
         self._was_known = False
@@ -129,9 +128,10 @@ class MetricsText(Collector):
             durations.add_metric((cause,), within, found.sum_s)
         yield durations
 
-        for name, level, codes in ((ALARMS, "alarm", self._alarm_codes), (WARNINGS, "warning", ())):
+        for name, level in ((ALARMS, "alarm"), (WARNINGS, "warning")):
             told = CounterMetricFamily(name, HELP[name], labels=("code",))
-            for code in sorted({*codes, *(code for at, code in counts.told if at == level)}):
+            known = (code.name for code in CATALOGUE.values() if code.in_story and level in code.levels)
+            for code in sorted({*known, *(code for at, code in counts.told if at == level)}):
                 told.add_metric((code,), counts.told[level, code])
             yield told
 

@@ -33,6 +33,8 @@ CAUSES = {
     "released: priority": "priority",
     "released: lapsed": "lapsed",
     "released: conflict": "conflict",
+    "released: superseded": "superseded",
+    "released: frozen": "frozen",
 }
 MOST_LABELS = 512
 
