@@ -92,6 +92,11 @@ class LazyGroup(click.Group):
             "explain",
             "Say what a code of the log, the story or the status means, and what to do.",
         ),
+        "reader-key": (
+            "zcluster.console.commands_reader",
+            "reader_key",
+            "Make a key with which a program may read what happens, and change nothing.",
+        ),
         "watch": (
             "zcluster.console.commands_watch",
             "watch",

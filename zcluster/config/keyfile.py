@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from zcluster.config.private_file import Secret, read_private
+from zcluster.config.private_file import Secret, read_private, write_private
 from zcluster.errors import KeyFileError
 
 KEY_PREFIX = "zck1:"
@@ -76,7 +76,7 @@ def write_key(path: Path, *, replace: bool = False) -> None:
     try:
         if replace:
             target.unlink(missing_ok=True)
-        _write_private(target, text)
+        write_private(target, text)
         if replace:
             target.replace(path)
     except FileExistsError:
@@ -96,12 +96,3 @@ def _key(path: Path) -> Secret:
         f"make one with `zcluster keygen {path}` and copy the same file to every host",
         "and make a new key if somebody may have read it",
     )
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Create the file for its owner alone, and put it on the disk before it counts."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())

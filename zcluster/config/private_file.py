@@ -1,4 +1,4 @@
-"""Read a secret from a file that only its owner can use.
+"""Read and write secrets in files that only their owner can use.
 
 What must hold: what was judged is what is read; no message quotes any of the content.
 """
@@ -47,3 +47,12 @@ def read_private(path: Path, secret: Secret, others_mask: int = OTHERS_MASK) -> 
         return os.read(descriptor, LARGEST_BYTES)
     finally:
         os.close(descriptor)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Create the file for its owner alone, and put it on the disk before it counts. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

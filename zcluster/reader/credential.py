@@ -31,6 +31,14 @@ class Credential(NamedTuple):
         return f"Credential(public={self.public!r}, ...)"
 
 
+def credential_text(cluster: str, name: str, server: bytes, reader: tuple[bytes, bytes], port: int) -> str:
+    """The file's content. `server`: the public key of the cluster's nodes; `reader`: both keys of the reader."""
+    public, secret = (key.decode("ascii") for key in reader)
+    about = {"schema": SCHEMA, "cluster": cluster, "name": name}
+    keys = {"server": server.decode("ascii"), "public": public, "secret": secret}
+    return json.dumps({**about, **keys, "port": port}) + "\n"
+
+
 def load_credential(path: str | Path) -> Credential:
     """The credential in a file that `zcluster reader-key` wrote. Raises BusError."""
     try:
