@@ -9,7 +9,7 @@ SEEDS ?=
 # lab: for example `make lab ARGS="trial --nodes 5 --groups 3 --fault kill-host --trials 3 --json"`
 ARGS ?= --help
 
-.PHONY: help venv demo test check format codes sim lab bench clean
+.PHONY: help venv demo test check format codes sim lab bench deb deb-test reference clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,9 @@ help:
 	@echo "make sim     the simulator; SEEDS=1000 runs that many, SEED=42 tells the story of one"
 	@echo "make lab     the laboratory, with ARGS=\"...\""
 	@echo "make bench   the figures of docs/, measured on this machine"
+	@echo "make deb     dist/zcluster_*.deb for this distribution, and the wheel in it"
+	@echo "make deb-test  as root: that package in a clean root, used, and taken away again"
+	@echo "make reference  docs/configuration.md, from the schema"
 	@echo "make format  put the code into its one shape"
 	@echo "make codes   docs/codes.md from the catalogue of codes"
 
@@ -62,6 +65,15 @@ lab: $(STAMP)
 
 bench: $(STAMP)
 	@set -e; for script in bench/[a-z]*.py; do echo "== $$script"; $(BIN)/python -m bench.$$(basename $$script .py); done
+
+deb: $(STAMP)
+	@packaging/debian/build
+
+deb-test: deb
+	@packaging/debian/test-in-clean-root $$(ls -t dist/zcluster_*.deb | head -n 1)
+
+reference: $(STAMP)
+	@$(BIN)/python -c 'from zcluster.config.reference import as_markdown; print(as_markdown(), end="")' > docs/configuration.md
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
