@@ -24,6 +24,7 @@ from zcluster.supervisor.ground import Ground
 from zcluster.supervisor.loop import Loop, monotonic_ms
 from zcluster.supervisor.perform import Performer
 from zcluster.supervisor.places import link_facts
+from zcluster.supervisor.round_trips import RoundTrips
 from zcluster.supervisor.status import Surroundings, status_of
 from zcluster.supervisor.tools_child import ToolsChild
 from zcluster.supervisor.transport import ALL_LINKS, Transport
@@ -57,6 +58,7 @@ class Parts:
     following: Following
     data: DataChild | None
     tools: ToolsChild | None
+    round_trips: RoundTrips
 
 
 class Account:
@@ -82,6 +84,7 @@ class Account:
     def status(self) -> dict[str, object]:
         """The status document (`zcluster.supervisor.status`)."""
         parts, own, now_ms = self._parts, self.own, monotonic_ms()
+        seen = view(parts.node, now_ms)
         around = Surroundings(
             version=own.version,
             incarnation=own.incarnation,
@@ -106,8 +109,10 @@ class Account:
             data=parts.data.facts() if parts.data is not None else None,
             tools=parts.tools.facts() if parts.tools is not None else None,
             clock_offsets=parts.reader.clocks.offsets(),
+            round_trips_us=parts.round_trips.of([node.name for node in seen.nodes if node.is_alive], now_ms),
+            behind_ms=parts.transport.lateness.known(),
         )
-        return status_of(view(parts.node, now_ms), around, parts.chronicle.story)
+        return status_of(seen, around, parts.chronicle.story)
 
     def _counters(self) -> dict[str, int]:
         parts, figures = self._parts, self._parts.loop.figures

@@ -58,6 +58,7 @@ from zcluster.supervisor.places import (
 )
 from zcluster.supervisor.questions import Questions
 from zcluster.supervisor.recorder import DIRECTORY_NAME, Recorder
+from zcluster.supervisor.round_trips import RoundTrips
 from zcluster.supervisor.service_manager import ServiceManager
 from zcluster.supervisor.settings import settings_of
 from zcluster.supervisor.side_thread import SideThread
@@ -284,6 +285,7 @@ class _Assembly:
                 self._questions.following,
                 self._data,
                 self._tools,
+                RoundTrips({place.bus_port for place in places}, self._transport.places, self._names),
             ),
         )
         stack.callback(self._tell_the_last)

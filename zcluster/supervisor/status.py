@@ -21,7 +21,9 @@
                         generation, version, build and switchname of its switch ("" where none was seen),
                         clock_offset_ms (how far its wall clock is ahead of this host's; one that seems behind may
                         be so by the few ms of a beat's way; null where unknown, and of this host),
-                        links[]: name, is_heard, heard_ms, loss_per_mille
+                        links[]: name, is_heard, heard_ms, loss_per_mille, round_trip_us (the shortest of
+                        some minutes, as the kernel measured it), behind_ms (how much later its beats come than on
+                        the quickest link); null where unknown
     links[]             of this host: name, is_up, interface, address, is_service
     slaves[]            names in their order
     switch              null where no data process belongs, else is_known (it was seen since the data process
@@ -80,6 +82,8 @@ class Surroundings:
     data: DataFacts | None = None
     tools: ToolsFacts | None = None
     clock_offsets: Mapping[str, int] = field(default_factory=dict)
+    round_trips_us: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    behind_ms: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 def status_of(view: View, around: Surroundings, story: Story) -> dict[str, object]:
@@ -112,7 +116,8 @@ def status_of(view: View, around: Surroundings, story: Story) -> dict[str, objec
         "expected_nodes": view.expected_nodes,
         "groups": [_group(group, around, story) for group in view.groups],
         "nodes": [
-            _node(node, view.node, link_names, link_silence_ms, offsets.get(node.name)) for node in view.nodes
+            _node(node, view.node, link_names, link_silence_ms, offsets.get(node.name), around)
+            for node in view.nodes
         ],
         "links": [
             {
@@ -198,7 +203,12 @@ def _group(group: GroupView, around: Surroundings, story: Story) -> dict[str, ob
 
 
 def _node(
-    node: PeerView, own_name: str, links: Sequence[str], link_silence_ms: int, clock_offset_ms: int | None
+    node: PeerView,
+    own_name: str,
+    links: Sequence[str],
+    link_silence_ms: int,
+    clock_offset_ms: int | None,
+    around: Surroundings,
 ) -> dict[str, object]:
     records = {link.link: link for link in node.links}
     seen = []
@@ -210,6 +220,8 @@ def _node(
                 "is_heard": record is not None and node.is_alive and record.heard_ms <= link_silence_ms,
                 "heard_ms": record.heard_ms if record is not None else None,
                 "loss_per_mille": record.loss_per_mille if record is not None else None,
+                "round_trip_us": around.round_trips_us.get((node.name, name)),
+                "behind_ms": around.behind_ms.get((node.name, name)),
             }
         )
     return {

@@ -23,6 +23,7 @@ from zcluster.control.messages import Beat, Report
 from zcluster.control.timing import Timing
 from zcluster.control.units import LinkName, NodeName
 from zcluster.errors import BadMessage, KernelRefused
+from zcluster.supervisor.lateness import Lateness
 from zcluster.supervisor.loop import Loop, monotonic_ms
 from zcluster.supervisor.peers import Peers
 from zcluster.supervisor.side_thread import Errand, Sequel
@@ -90,6 +91,7 @@ class Transport:
         self._envelope = envelope
         self._bus = bus
         self._peers = Peers(timing.beat_ms)
+        self.lateness = Lateness()
         self._bus_every_beats = bus_every_beats(timing)
         self._lines = {place.link: _Line(place) for place in places}
         self._bus_ports = {place.link: place.bus_port for place in places}
@@ -206,6 +208,9 @@ class Transport:
             if replaced is not None:
                 self._connect(line, source, replaced)
             if self._is_news(event, node, link):
+                is_first = isinstance(event, BeatReceived)
+                sequence = event.beat.sequence if isinstance(event, BeatReceived) else event.sequence
+                self.lateness.note(node, link, sequence, is_first, now_ms)
                 events.append(event)
         return events
 
