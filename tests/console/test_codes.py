@@ -19,7 +19,6 @@ from zcluster.console import codes_page, explain
 from zcluster.console.words import WIDTH
 
 DOCS = Path(__file__).parents[2] / "docs"
-COMING = {"thaw"}
 NAME = re.compile(r"[a-z]+(-[a-z]+)*")
 
 
@@ -90,8 +89,6 @@ def test_the_commands_in_a_recipe_exist(code: Code) -> None:
     for text in (code.means, *code.mend):
         for words in re.findall(r"`zcluster ([^`]+)`", text):
             name, *rest = words.split()
-            if name in COMING:
-                continue
             command = commands.get_command(context, name)
             assert command is not None, f"zcluster {words}"
             if isinstance(command, click.Group) and rest:

@@ -131,7 +131,11 @@ def test_a_thaw_is_asked_for(daemon: Daemon, capsys: pytest.CaptureFixture[str])
     assert freeze.thaw(daemon.server.path, as_json=True) == 0
     (event,) = daemon.events
     assert isinstance(event, ThawAsked)
-    assert json.loads(capsys.readouterr().out) == {"ok": True, "text": "done"}
+    assert json.loads(capsys.readouterr().out) == {
+        "schema": "zcluster.answer/1",
+        "ok": True,
+        "text": "done",
+    }
 
 
 def test_a_refusal_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,7 +143,11 @@ def test_a_refusal_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     daemon.start()
     try:
         assert freeze.freeze(daemon.server.path, "x", None, as_json=True) == 1
-        assert json.loads(capsys.readouterr().out) == {"ok": False, "text": "no majority"}
+        assert json.loads(capsys.readouterr().out) == {
+            "schema": "zcluster.answer/1",
+            "ok": False,
+            "text": "no majority",
+        }
         assert daemon.events[0].until_ms == 0
     finally:
         daemon.is_over.set()

@@ -155,7 +155,11 @@ def test_a_script_must_say_twice_that_they_are_dead(daemon: Daemon) -> None:
     assert "two hosts may answer for the same address" in " ".join(done.stderr.split())
     assert max(map(len, done.stderr.splitlines())) <= WIDTH
     both = run(daemon, "roster", "force", "--lost", "n2", "--lost", "n3", flag, flag, "--json")
-    assert json.loads(both.stdout) == {"ok": True, "text": "done"}
+    assert json.loads(both.stdout) == {
+        "schema": "zcluster.answer/1",
+        "ok": True,
+        "text": "done",
+    }
     assert daemon.asked == [{"ask": "roster", "verb": "force", "names": ["n2", "n3"]}] * 2
     assert run(daemon, "roster", "force").exit_code == 2
 

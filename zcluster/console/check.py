@@ -19,6 +19,7 @@ from zcluster.config.fault import Fault
 from zcluster.config.host import HostFacts, host_facts
 from zcluster.config.load import Reading, read
 
+SCHEMA = "zcluster.check/1"
 EXIT_GOOD, EXIT_FAULTY = 0, 1
 WIDTH = 100
 SHOWN_LIMITS = 8
@@ -50,6 +51,7 @@ def as_data(path: Path, reading: Reading, facts: HostFacts | None) -> str:
     """The verdict for a tool: one JSON object."""
     configuration = reading.configuration
     verdict: dict[str, object] = {
+        "schema": SCHEMA,
         "file": str(path),
         "usable": configuration is not None,
         "errors": _rows(reading.faults),

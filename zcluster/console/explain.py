@@ -12,7 +12,7 @@ from textwrap import wrap
 import click
 
 from zcluster.codes.catalogue import CATALOGUE, nearest
-from zcluster.codes.entry import Code
+from zcluster.codes.entry import Code, message_id
 from zcluster.console.words import WIDTH, listed, paragraph, printable, table
 
 SCHEMA = "zcluster.codes/1"
@@ -46,7 +46,7 @@ def _refuse(word: str, as_json: bool) -> None:
 def plain(code: Code) -> dict[str, object]:
     """As JSON-ready values."""
     fields = asdict(code)
-    return {"code": fields.pop("name"), **fields}
+    return {"code": fields.pop("name"), **fields, "message_id": message_id(code.name)}
 
 
 def page(code: Code) -> list[str]:

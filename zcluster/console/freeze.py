@@ -7,7 +7,6 @@ cluster lacks is said at once, by the sentence of `zcluster status`.
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import re
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 from zcluster.adapters.control_socket import ask
 from zcluster.console.status import SCHEMA as STATUS_SCHEMA
 from zcluster.console.verdict import judge
-from zcluster.console.wish import AGREEMENT_WAIT_S, EXIT_DONE, EXIT_REFUSED, make_wish
+from zcluster.console.wish import AGREEMENT_WAIT_S, EXIT_DONE, EXIT_REFUSED, answer_json, make_wish
 from zcluster.console.words import paragraph, printable
 from zcluster.control.frozen import LONGEST_MS, reason_fault
 from zcluster.errors import ControlSocketError, ZclusterError
@@ -33,7 +32,7 @@ def freeze(socket_path: Path, reason: str, span: str | None, as_json: bool) -> i
     except ZclusterError as error:
         fault = fault or str(error)
     if fault and as_json:
-        print(json.dumps({"ok": False, "error": fault}))
+        print(answer_json({"ok": False, "error": fault}))
         return EXIT_REFUSED
     if fault:
         raise ZclusterError(fault)

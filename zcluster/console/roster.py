@@ -21,6 +21,7 @@ from zcluster.console.wish import (
     EXIT_DONE,
     EXIT_NOT_REACHABLE,
     EXIT_REFUSED,
+    answer_json,
     make_wish,
 )
 from zcluster.console.words import counted, duration, listed, paragraph, table
@@ -80,7 +81,7 @@ def force(socket_path: Path, lost: Sequence[str], confirmations: int, as_json: b
     if confirmations < CONFIRMATIONS and not _agrees(lost, _ask_terminal):
         refusal = f"not forced: nothing has changed; a script says {FORCE_FLAG} twice"
         click.echo(
-            json.dumps({"ok": False, "error": refusal}) if as_json else f"zcluster: {refusal}",
+            answer_json({"ok": False, "error": refusal}) if as_json else f"zcluster: {refusal}",
             err=not as_json,
         )
         return EXIT_REFUSED

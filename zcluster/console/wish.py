@@ -15,6 +15,7 @@ from zcluster.adapters.control_socket import ask
 from zcluster.console.words import printable
 from zcluster.errors import ControlSocketError
 
+SCHEMA = "zcluster.answer/1"
 EXIT_DONE, EXIT_REFUSED, EXIT_NOT_REACHABLE = 0, 1, 3
 MOVE_WAIT_S = 6.0
 # The daemon answers an unanswered change of the document after 12 s; ours is only for a daemon that is stopped.
@@ -30,12 +31,17 @@ def make_wish(
     except ControlSocketError as error:
         if not as_json:
             raise
-        print(json.dumps({"ok": False, "error": str(error)}))
+        print(answer_json({"ok": False, "error": str(error)}))
         return EXIT_NOT_REACHABLE
     is_accepted = answer.get("ok") is True
     if as_json:
-        print(json.dumps(answer))
+        print(answer_json(answer))
     else:
         text = printable(str(answer.get("text") or answer.get("error") or "no reason given"))
         print(f"{'' if is_accepted else 'zcluster: '}{text}", file=sys.stdout if is_accepted else sys.stderr)
     return EXIT_DONE if is_accepted else EXIT_REFUSED
+
+
+def answer_json(answer: Mapping[str, object]) -> str:
+    """The answer to a wish as one JSON object."""
+    return json.dumps({"schema": SCHEMA, **answer})
