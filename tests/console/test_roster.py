@@ -125,7 +125,8 @@ def test_each_wish_is_asked_and_its_answer_is_the_exit_status(
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert "zcluster: no majority" in refused.stderr
     as_json = run(daemon, *words, "--json")
-    assert (as_json.exit_code, json.loads(as_json.stdout)) == (1, daemon.answer)
+    answer = {"schema": "zcluster.answer/1", **daemon.answer}
+    assert (as_json.exit_code, json.loads(as_json.stdout)) == (1, answer)
     assert daemon.asked == [question] * 3
 
 
