@@ -179,6 +179,8 @@ def _end(calls: TrialCalls, scene: str, hit: Sequence[str]) -> int:
     lab.comes_true(telephones.has_ended, telephones.longest_s)
     lab.collect()
     tallies = telephones.end()
+    calls.also_hit = tuple(hit)
+    _say(calls.complaints())
     lost = len(calls.watch.steps_back) + len(calls.watch.ghosts)
     for target, placed in telephones.wanted.items():
         known = (target, telephones.port(target), tallies.callers[target])

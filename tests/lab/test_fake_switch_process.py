@@ -125,7 +125,7 @@ class Stage:
         """Our own scenario, with a shorter patience."""
         file = self.directory / name
         text = (files("zcluster.lab") / "scenarios" / name).read_text()
-        file.write_text(text.replace("15000", str(patience_ms)))
+        file.write_text(text.replace("15000", str(patience_ms)).replace("16000", str(patience_ms)))
         return ["-sf", str(file)]
 
     def succeeded(self, name: str, process: subprocess.Popen[bytes]) -> int:

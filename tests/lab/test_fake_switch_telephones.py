@@ -264,3 +264,21 @@ def test_the_faults_of_a_switch_need_one() -> None:
     for words in (["--fault", "kill-switch"], ["--fault", "kill-host", "--calls", "5"]):
         result = CliRunner().invoke(commands, ["lab", "trial", *words, "--switch", "none"])
         assert (result.exit_code, "need one" in result.output) == (2, True)
+
+
+def test_callers_that_give_up_before_they_are_invited_again_are_told_from_lost_calls() -> None:
+    watch = Watch()
+    for call in ("waits", "gives-up", "late", "never"):
+        watch.note(from_telephone("ACK", 10, call))
+    watch.begin(100)
+    watch.note(from_telephone("BYE", 150, "gives-up"))
+    watch.note(seen("INVITE", 200, CALLER_PORT, "waits", 5))
+    watch.note(seen("INVITE", 200, CALLER_PORT, "gives-up", 5))
+    watch.note(from_telephone("BYE", 300, "waits"))
+    watch.note(from_telephone("BYE", 9000, "late"))
+    assert watch.hung_up_alone(CALLERS, within_ns=1000) == 1
+    assert watch.hung_up_alone(CARRIER, within_ns=1000) == 0
+
+
+def from_telephone(word: str, when_ns: int, call: str) -> SipSeen:
+    return SipSeen(when_ns, False, TARGET, CALLER_PORT, word, call, 1, True, word)

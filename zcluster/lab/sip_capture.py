@@ -15,6 +15,7 @@ import struct
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
 
 _ETH_P_IP = 0x0800
 _SOL_PACKET, _PACKET_STATISTICS = 263, 6
@@ -105,6 +106,16 @@ class Watch:
     def reinvites(self, side: Side) -> list[int]:
         """When each call there was first invited again."""
         return [when_ns for each, when_ns in self.reinvited.values() if each == side]
+
+    def hung_up_alone(self, side: Side, within_ns: int) -> int:
+        """How many telephones there hung up so soon after the fault, and were not invited again before."""
+        return sum(
+            not is_to_telephone
+            and self.since_ns <= when_ns < self.since_ns + within_ns
+            and when_ns < self.reinvited.get(call, (side, inf))[1]
+            for call in self.standing(side)
+            for when_ns, is_to_telephone in (self.ended.get(call, (0, True)),)
+        )
 
     def count_parted(self, side: Side) -> int:
         """How many calls there had their BYE answered."""

@@ -29,17 +29,20 @@ _STANDING_LIMIT_S = 10.0
 # A call's record is written up to 211 ms late, as measured on the real switch, and has to reach the others; and a
 # master that has just taken over looks after what it brings back for its first two seconds.
 SETTLE_S = 3.0
+# A caller that is patient for so much longer, and hangs up so soon, has waited for something else.
+_HASTY_NS = 5_000_000_000
 
 
 @dataclass(slots=True)
 class TrialCalls:
-    """Calls that stand. `target`: the floating address of the group that is hit."""
+    """Calls that stand. `target`: the floating address of the group that is hit; `also_hit`: those of others."""
 
     lab: Laboratory
     telephones: Telephones
     target: str
     wanted: CallsWanted
     sip: SipCapture
+    also_hit: tuple[str, ...] = ()
 
     @property
     def watch(self) -> Watch:
@@ -66,21 +69,35 @@ class TrialCalls:
             )
         return result
 
-    def count(self, problems: list[str], tallies: Tallies | None = None) -> CallCount:
-        """What has become of them by now; without `tallies`, before anybody has hung up."""
+    def complaints(self) -> list[str]:
+        """What makes these calls ones that cannot be judged, or was wrong with them on the wire."""
         self.sip.collect()
+        watch = self.watch
+        problems: list[str] = []
         if dropped := self.sip.dropped():
             problems.append(f"{dropped} frames of the telephones found no room: the calls cannot be judged")
-        if self.watch.steps_back:
+        if watch.steps_back:
             problems.append(
-                f"{len(self.watch.steps_back)} calls were invited again with a CSeq that was no higher"
+                f"{len(watch.steps_back)} calls were invited again with a CSeq that was no higher"
             )
-        if early := sum(when_ns < self.watch.since_ns for when_ns, _ in self.watch.ended.values()):
+        if early := sum(when_ns < watch.since_ns for when_ns, _ in watch.ended.values()):
             problems.append(
                 f"{early} legs ended before the fault: this machine is too slow for so many calls"
             )
-        if self.watch.ghosts:
-            problems.append(f"{len(self.watch.ghosts)} legs of calls that had ended were invited again")
+        for target in self.telephones.wanted:
+            side = (target, self.telephones.port(target))
+            if target in (self.target, *self.also_hit) and (hasty := watch.hung_up_alone(side, _HASTY_NS)):
+                problems.append(
+                    f"{hasty} callers of {target} hung up within {_HASTY_NS / 1e9:g} s of the fault, uninvited: their "
+                    "patience began long before; this machine is too slow for so many calls"
+                )
+        if watch.ghosts:
+            problems.append(f"{len(watch.ghosts)} legs of calls that had ended were invited again")
+        return problems
+
+    def count(self, problems: list[str], tallies: Tallies | None = None) -> CallCount:
+        """What has become of them by now; without `tallies`, before anybody has hung up."""
+        problems += self.complaints()
         callers = {} if tallies is None else tallies.callers
         port = self.telephones.port(self.target)
         result = count_calls(self.wanted.calls, self.watch, self.target, port, callers.get(self.target))
