@@ -36,6 +36,9 @@ LARGEST_QUEUE = 1000
 # Nobody can have listened to a switch that was away; what is older says nothing of now.
 KEPT_MS = 60_000
 LARGEST_OUT = 64
+# mod_event_socket reads a command byte by byte: a burst takes its time from what else the switch does.
+FIRED_AT_ONCE = 10
+FIRE_PAUSE_MS = 20
 ANSWER_LIMIT_MS = 30_000
 PAGES_PAUSE_MS = 1000
 ORIGIN = "tools"
@@ -71,6 +74,7 @@ class SwitchEvents:
         self._document: StatusDocument | None = None
         self._document_ms = 0
         self._problem = ""
+        self._fire_ms = 0
         self._groups: tuple[str, ...] = ()
         # What stands in the switch, and when the pages may be looked at again.
         self._pages: dict[str, str] = {}
@@ -89,7 +93,7 @@ class SwitchEvents:
         due_ms = self._client.deadline()
         dues = [] if due_ms is None else [due_ms]
         if self._client.is_open and self._queue and len(self._out) < LARGEST_OUT:
-            dues.append(self._now_ms)
+            dues.append(self._fire_ms)
         elif self._client.is_open and (self._is_status_new or self._is_story_new):
             dues.append(self._pages_ms)
         return min(dues, default=None)
@@ -100,7 +104,8 @@ class SwitchEvents:
         for notice in self._client.receive(now_ms):
             self._take(notice)
         if self._client.is_open:
-            self._fire()
+            if now_ms >= self._fire_ms:
+                self._fire()
             if not self._queue and now_ms >= self._pages_ms:
                 self._show()
 
@@ -170,8 +175,9 @@ class SwitchEvents:
         self._send(_Sent.ALIAS, api("alias", "add", pages.VARIABLE, rest=pages.ALIAS))
 
     def _fire(self) -> None:
-        """As many as may be out at a time; each answer makes room for another."""
-        while self._queue and len(self._out) < LARGEST_OUT:
+        """A few at a time, and no more than may be out."""
+        for _ in range(min(FIRED_AT_ONCE, LARGEST_OUT - len(self._out), len(self._queue))):
+            self._fire_ms = self._now_ms + FIRE_PAUSE_MS
             queued_ms, record = self._queue[0]
             if self._now_ms - queued_ms > KEPT_MS:
                 self._counts["dropped_late"] += 1
