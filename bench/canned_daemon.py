@@ -1,6 +1,6 @@
 """A daemon that is none: real control sockets with a made-up cluster behind them, for what only looks at one.
 
-    python -c "from bench.canned_daemon import main; main()" --dir DIR [--nodes 20] [--groups 16] [--telling-ms 1000]
+    python -c "from bench.canned_daemon import main; main()" --dir DIR [--nodes 20] [--groups 16]
 
 What must hold: the sockets, the story and its followers are the real ones; the documents have every key of
 `zcluster.supervisor.status` and `zcluster.data.questions`. A move is accepted and carried out in the document.
@@ -277,8 +277,11 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=20)
     parser.add_argument("--groups", type=int, default=16)
     parser.add_argument("--telling-ms", type=int, default=0)
+    parser.add_argument("--told", type=int, default=0)
     wanted = parser.parse_args()
     daemon = CannedDaemon(wanted.dir, CannedCluster(wanted.nodes, wanted.groups), wanted.telling_ms)
+    for at in range(wanted.told):
+        daemon.tell("info", "state", f"something had happened, number {at}", {})
     print("ready", flush=True)
     try:
         while True:

@@ -40,7 +40,8 @@ def judge(status: Status) -> Verdict:
         )
     if status["mode"] != "observe":
         return verdict
-    sentence = verdict.sentence[0].lower() + verdict.sentence[1:]
+    is_loud = verdict.sentence[:2].isupper()
+    sentence = verdict.sentence if is_loud else verdict.sentence[0].lower() + verdict.sentence[1:]
     return verdict._replace(sentence=f"Observing only, no address is touched; otherwise: {sentence}")
 
 

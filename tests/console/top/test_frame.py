@@ -114,10 +114,17 @@ def test_before_anything_came_it_says_what_it_waits_for() -> None:
 
 
 def test_freeze_and_observing_are_loud() -> None:
-    freeze = {"reason": "new cables", "by": "root@pbx1", "left_ms": 125_000}
+    freeze = {
+        "reason": "new cables",
+        "who": "root",
+        "node": "pbx1",
+        "left_ms": 125_000,
+        "age_ms": 9000,
+        "holders": [],
+    }
     lines = shown(documents(5, 3, freeze=freeze, mode="observe"))
-    assert any(line.startswith(" FROZEN ") and "new cables" in line for line in lines)
-    assert any(line.startswith(" OBSERVING ") for line in lines)
+    assert lines[1].startswith(" FROZEN  OBSERVING  DEGRADED ")
+    assert "FROZEN by root on pbx1 9.0 s ago (new cables)" in " ".join(" ".join(lines[1:6]).split())
     assert any("WOULD HOLD" in line for line in lines)
 
 

@@ -5,6 +5,8 @@ What must hold: pure; the worst stands first, and what is old, frozen or only ob
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from zcluster.console.top import cells
 from zcluster.console.top.documents import Documents
 from zcluster.console.top.lines import Line, Piece, Tone, bounded, line, paragraph, sides
@@ -25,7 +27,8 @@ LABELS = {
 }
 OLD = Piece(" OLD ", Tone.LOUD_BAD)
 WAITING = Piece(" WAITING ", Tone.LOUD_NOTE)
-OBSERVING = "no address is touched; the holders below are those that would be"
+FROZEN = Piece(" FROZEN ", Tone.LOUD_NOTE)
+OBSERVING = Piece(" OBSERVING ", Tone.LOUD_NOTE)
 KEYS = {
     Screen.OVERVIEW: (
         ("q", "quit"),
@@ -61,7 +64,6 @@ def head(documents: Documents, state: ViewState, size: Size, now_ms: int, clock:
         lines += _out_of_date(documents, size.width, now_ms)
     if picture is None:
         return lines
-    lines += _banners(picture, size.width)
     is_roomy = size.height >= ROOMY_HEIGHT
     lines += _verdict(
         picture, size.width, ROOMY_SENTENCE if is_roomy else MOST_SENTENCE, bool(documents.trouble)
@@ -86,37 +88,31 @@ def _title(picture: Picture | None, width: int, clock: str) -> Line:
 
 def _out_of_date(documents: Documents, width: int, now_ms: int) -> list[Line]:
     if documents.picture is None:
-        return _labelled(WAITING, f"{documents.trouble}; trying again", width, 3, Tone.NOTE)
+        return _labelled([WAITING], f"{documents.trouble}; trying again", width, 3, Tone.NOTE)
     age = cells.span(documents.age_ms(now_ms))
     return _labelled(
-        OLD, f"this is how it was {age} ago: {documents.trouble}; trying again", width, 3, Tone.BAD
+        [OLD], f"this is how it was {age} ago: {documents.trouble}; trying again", width, 3, Tone.BAD
     )
 
 
-def _banners(picture: Picture, width: int) -> list[Line]:
-    lines = []
-    if picture.frozen is not None:
-        frozen = picture.frozen
-        by = f" ({frozen.by})" if frozen.by else ""
-        left = f", for {cells.span(frozen.left_ms)} more" if frozen.left_ms is not None else ""
-        text = f"nothing moves{left}: {frozen.reason or 'no reason given'}{by}; `zcluster thaw` ends it"
-        lines += _labelled(Piece(" FROZEN ", Tone.LOUD_NOTE), text, width, 2, Tone.NOTE)
-    if picture.mode == "observe":
-        lines += _labelled(Piece(" OBSERVING ", Tone.LOUD_NOTE), OBSERVING, width, 2, Tone.NOTE)
-    return lines
-
-
 def _verdict(picture: Picture, width: int, most: int, is_old: bool) -> list[Line]:
+    """The sentence of `zcluster status`, which says by itself who froze the cluster and that it only observes."""
+    labels = [FROZEN] if picture.is_frozen else []
+    labels += [OBSERVING] if picture.mode == "observe" else []
     tone = Tone.DIM if is_old else Tone.STRONG if picture.trouble is not ExitStatus.WELL else Tone.PLAIN
-    return _labelled(LABELS[picture.trouble], picture.sentence, width, most, tone)
+    return _labelled([*labels, LABELS[picture.trouble]], picture.sentence, width, most + len(labels), tone)
 
 
-def _labelled(label: Piece, text: str, width: int, most: int, tone: Tone) -> list[Line]:
-    """A loud word, and what it means beside and under it."""
-    indent = " " * (len(label.text) + 1)
-    room = max(width - len(indent), 20)
+def _labelled(labels: Sequence[Piece], text: str, width: int, most: int, tone: Tone) -> list[Line]:
+    """Loud words, and what they mean beside and under them."""
+    indent = " " * min(sum(len(label.text) for label in labels) + 1, width // 3)
+    room = max(width - sum(len(label.text) for label in labels) - 1, 20)
     found = paragraph(text, room, tone)
-    lines = [line(label, " ", *found[0].pieces), *(line(indent, *each.pieces) for each in found[1:])]
+    if len(labels) > 1:
+        # The first line is shorter than the others.
+        rest = text[len(found[0].text) :].strip()
+        found = [found[0], *(paragraph(rest, width - len(indent), tone) if rest else ())]
+    lines = [line(*labels, " ", *found[0].pieces), *(line(indent, *each.pieces) for each in found[1:])]
     return bounded(lines, most, lambda _: line(indent, Piece("… (a shows all)", tone)))
 
 
@@ -161,7 +157,7 @@ def _question(documents: Documents, state: ViewState, width: int) -> list[Line]:
     ]
     rank = " (the primary slave)" if moving.at == 0 else ""
     others = f"Up/Down: another of {len(moving.targets)} ready; " if len(moving.targets) > 1 else ""
-    if documents.picture is not None and documents.picture.frozen is not None:
+    if documents.picture is not None and documents.picture.is_frozen:
         lines.append(line(Piece("The cluster is frozen: the daemon may refuse.", Tone.WARN)))
     lines += paragraph(
         f"{moving.target}{rank} stands ready. Calls live on, new ones wait some milliseconds. "

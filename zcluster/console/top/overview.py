@@ -141,10 +141,12 @@ def _story(documents: Documents, state: ViewState, width: int, height: int, cloc
 def _record(row: StoryRow, mark: str, clock: Clock) -> Line:
     record = row.record
     loud = "ALARM " if record.level == "alarm" else ""
+    # Many a text begins with who tells it.
+    is_said = len(row.tellers) == 1 and row.text.startswith(f"{row.tellers[0]}: ")
     return line(
         mark,
         Piece(f"{clock(record.at_ms)} ", Tone.DIM),
-        Piece(f"{tellers_text(row, TELLERS_WIDTH)}: ", Tone.NOTE),
+        Piece("" if is_said else f"{tellers_text(row, TELLERS_WIDTH)}: ", Tone.NOTE),
         Piece(loud + row.text, cells.LEVEL_TONES.get(record.level, Tone.PLAIN)),
     )
 

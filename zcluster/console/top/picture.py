@@ -103,15 +103,6 @@ class OwnLink:
 
 
 @dataclass(frozen=True, slots=True)
-class Frozen:
-    """An operator froze the cluster: nothing moves. `left_ms` None for no end."""
-
-    reason: str
-    by: str
-    left_ms: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Picture:
     """One status document. `trouble` is the verdict's exit status; `complaints` all that it complains of."""
 
@@ -133,7 +124,7 @@ class Picture:
     nodes: tuple[NodeRow, ...]
     links: tuple[OwnLink, ...]
     warnings: tuple[WarningRow, ...]
-    frozen: Frozen | None
+    is_frozen: bool
     switch: str
     copies: str
 
@@ -189,7 +180,7 @@ def picture_of(status: Status) -> Picture:
             )
             for warning in reading.rows(status, "warnings")
         ),
-        frozen=_frozen(status),
+        is_frozen=isinstance(status.get("freeze"), dict),
         switch=_switch(status),
         copies=_copies(status),
     )
@@ -266,15 +257,6 @@ def _link(link: Mapping[str, Any]) -> LinkCell:
         reading.number(link, "loss_per_mille"),
         reading.number(link, "round_trip_us"),
         reading.number(link, "behind_ms"),
-    )
-
-
-def _frozen(status: Status) -> Frozen | None:
-    if not isinstance(status.get("freeze"), dict):
-        return None
-    freeze = reading.table(status, "freeze")
-    return Frozen(
-        reading.text(freeze, "reason"), reading.text(freeze, "by"), reading.number(freeze, "left_ms")
     )
 
 

@@ -18,6 +18,8 @@ LARGEST_NUMBER = 1 << 62
 
 def clean(value: str, most: int = LARGEST_TEXT) -> str:
     """One line without anything that steers a terminal or stands in the cell of its neighbour."""
+    if value.isascii() and value.isprintable() and len(value) <= most:
+        return value if "  " not in value else " ".join(value.split())
     composed = unicodedata.normalize("NFC", value[:most])
     alone = "".join(letter for letter in composed if not unicodedata.category(letter).startswith("M"))
     return " ".join(printable(alone).split())

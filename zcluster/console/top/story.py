@@ -24,17 +24,20 @@ Clock = Callable[[int], str]
 
 @dataclass(frozen=True, slots=True)
 class StoryRow:
-    """One thing that happened. `tellers`: who told it, the first one first; `record`: as the first one told it."""
+    """One thing that happened. `tellers`: who told it, the first one first; `record`: as the first one told it; `name`:
+    what the row is called.
+    """
 
     record: Record
     tellers: tuple[str, ...]
     text: str
+    name: str
 
-    @property
-    def name(self) -> str:
-        """What the row is called."""
-        record = self.record
-        return f"{record.at_ms} {record.node} {record.number} {record.code} {self.text[:40]}"
+
+def _row(record: Record) -> StoryRow:
+    text = clean(record.text)
+    name = f"{record.at_ms} {record.node} {record.number} {record.code} {text[:40]}"
+    return StoryRow(record, (clean(record.node),), text, name)
 
 
 def grown(rows: Sequence[StoryRow], records: Sequence[Record]) -> tuple[StoryRow, ...]:
@@ -47,7 +50,7 @@ def grown(rows: Sequence[StoryRow], records: Sequence[Record]) -> tuple[StoryRow
                     found[at] = replace(found[at], tellers=(*found[at].tellers, clean(record.node)))
                 break
         else:
-            found.append(StoryRow(record, (clean(record.node),), clean(record.text)))
+            found.append(_row(record))
     return tuple(found[-LARGEST_STORY:])
 
 
