@@ -76,6 +76,9 @@ def test_what_an_operator_looks_at_first() -> None:
         ("zcluster_node_clock_offset_seconds", {"node": "n2"}, None),
         ("zcluster_link_loss_ratio", {"node": "n3", "link": "ring1"}, 0),
         ("zcluster_link_silence_seconds", {"node": "n3", "link": "ring1"}, 0.021),
+        ("zcluster_link_round_trip_seconds", {"node": "n3", "link": "ring1"}, 0.000187),
+        ("zcluster_link_behind_seconds", {"node": "n3", "link": "ring2"}, 0.001),
+        ("zcluster_tools_process_restarts_total", {}, 1),
         ("zcluster_link_up", {"link": "service"}, 1),
         ("zcluster_copy_completeness_ratio", {"node": "n3"}, 1),
         ("zcluster_switch_well", {}, 1),
@@ -105,6 +108,8 @@ def test_what_changes_in_the_cluster_changes_here() -> None:
         (status(mode="observe"), "zcluster_group_held_here", {"group": "g1"}, 0),
         (status(mode="observe"), "zcluster_group_held", {"group": "g1"}, 0),
         (status(freeze={"reason": "x"}), "zcluster_is_frozen", {}, 1),
+        (status(freeze={"reason": "x", "age_ms": 1500}), "zcluster_freeze_seconds", {}, 1.5),
+        (status(), "zcluster_freeze_seconds", {}, None),
         (status(hears_majority=False), "zcluster_majority_heard", {}, 0),
         (with_node("n1", is_heard=False), "zcluster_nodes_heard", {}, 2),
         (with_node("n1", unready=["no"]), "zcluster_node_ready", {"node": "n1"}, 0),
@@ -225,7 +230,8 @@ def test_hostile_words_cannot_leave_their_label() -> None:
 
 
 def test_every_name_is_one_that_is_documented() -> None:
-    world = World(status(warnings=[{"level": "alarm", "code": "gate-lost"}]))
+    warnings = [{"level": "alarm", "code": "gate-lost"}]
+    world = World(status(warnings=warnings, freeze={"age_ms": 1}))
     world.story.add(takeover())
     world.story.add(record("stalled", "warning"))
     told = {name for name, _ in world.values()}

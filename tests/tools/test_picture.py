@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.tools.canned import status, with_group
 from zcluster.tools.metrics_families import FIGURES, FROM_STATUS
-from zcluster.tools.picture import MOST_ITEMS, picture_of
+from zcluster.tools.picture import MOST_ITEMS, FreezeSeen, picture_of
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -27,8 +27,8 @@ def test_what_the_laboratory_said() -> None:
     assert picture.nodes[0].links[0].loss_per_mille == 0
     assert picture.copies is not None
     assert picture.copies.percents == (("n1", 100), ("n3", 100))
-    assert not picture.is_frozen
-    assert picture_of(status(freeze={"reason": "works"})).is_frozen
+    assert picture.freeze is None
+    assert picture_of(status(freeze={"reason": "works", "age_ms": 5})).freeze == FreezeSeen(5, None)
 
 
 def test_a_group_is_open_here_only_while_it_is_held_here() -> None:

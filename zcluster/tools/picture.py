@@ -21,12 +21,17 @@ SERVING_STATES = ("SLAVE", "MASTER")
 
 @dataclass(frozen=True, slots=True)
 class LinkSeen:
-    """A peer on one link of ours. `silence_ms`: since it was heard there; `loss_per_mille` of the last beats."""
+    """A peer on one link of ours. `silence_ms`: since it was heard there; `loss_per_mille` of the last beats.
+
+    `round_trip_us`: as the kernel measured it; `behind_ms`: how much later its beats come than on the quickest link.
+    """
 
     link: str
     is_heard: bool
     silence_ms: int | None
     loss_per_mille: int | None
+    round_trip_us: int | None
+    behind_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,14 @@ class SwitchSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class FreezeSeen:
+    """That nothing moves by itself. `left_ms` None: until it is thawed."""
+
+    age_ms: int | None
+    left_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class CopiesSeen:
     """How complete this node's copies of the others' records are, in percent by node."""
 
@@ -95,7 +108,10 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The cluster as the local daemon sees it. `switch` and `copies` are None where no data process belongs."""
+    """The cluster as the local daemon sees it. `switch` and `copies` are None where no data process belongs.
+
+    `freeze` is None while nobody forbids moves.
+    """
 
     node: str
     cluster: str
@@ -109,7 +125,6 @@ class Picture:
     hears_majority: bool
     is_settled: bool
     is_forced: bool
-    is_frozen: bool
     expected_nodes: int | None
     roster: tuple[str, ...]
     forgotten: tuple[str, ...]
@@ -118,7 +133,9 @@ class Picture:
     groups: tuple[GroupSeen, ...]
     nodes: tuple[NodeSeen, ...]
     links: tuple[OwnLink, ...]
+    freeze: FreezeSeen | None
     switch: SwitchSeen | None
+    tools_restarts: int | None
     copies: CopiesSeen | None
     warnings: tuple[Warned, ...]
     counters: Mapping[str, int] = field(default_factory=dict)
@@ -140,7 +157,8 @@ class Picture:
 def picture_of(document: StatusDocument) -> Picture:
     """What the document says."""
     whole = _Reading(document)
-    switch, copies = whole.part("switch"), whole.part("copies")
+    switch, copies, tools = whole.part("switch"), whole.part("copies"), whole.part("tools")
+    freeze = whole.part("freeze")
     return Picture(
         node=whole.text("node"),
         cluster=whole.text("cluster"),
@@ -154,7 +172,6 @@ def picture_of(document: StatusDocument) -> Picture:
         hears_majority=whole.flag("hears_majority"),
         is_settled=whole.flag("is_settled"),
         is_forced=whole.flag("is_forced"),
-        is_frozen=bool(document.get("freeze")),
         expected_nodes=whole.number("expected_nodes"),
         roster=whole.texts("roster"),
         forgotten=whole.texts("forgotten"),
@@ -163,7 +180,9 @@ def picture_of(document: StatusDocument) -> Picture:
         groups=tuple(_group(part) for part in whole.parts("groups")),
         nodes=tuple(_node(part) for part in whole.parts("nodes")),
         links=tuple(OwnLink(part.text("name"), part.flag("is_up")) for part in whole.parts("links")),
+        freeze=FreezeSeen(freeze.number("age_ms"), freeze.number("left_ms")) if freeze is not None else None,
         switch=_switch(switch) if switch is not None else None,
+        tools_restarts=tools.number("restarts") if tools is not None else None,
         copies=_copies(copies) if copies is not None else None,
         warnings=tuple(Warned(part.text("level"), part.text("code")) for part in whole.parts("warnings")),
         counters=whole.numbers("counters"),
@@ -200,6 +219,8 @@ def _node(part: _Reading) -> NodeSeen:
                 link.flag("is_heard"),
                 link.number("heard_ms"),
                 link.number("loss_per_mille"),
+                link.number("round_trip_us"),
+                link.number("behind_ms"),
             )
             for link in part.parts("links")
         ),
