@@ -14,11 +14,14 @@ from typing import ClassVar
 
 import click
 
+from zcluster.console.asked import sockets
 from zcluster.console.options import (
     CONFIG_PATH,
     DATA_SOCKET_PATH,
     config_option,
+    connect_option,
     json_option,
+    reader_key_option,
     socket_option,
 )
 from zcluster.errors import ControlSocketError, ZclusterError
@@ -193,15 +196,18 @@ def keygen(path: Path, force: bool) -> None:
 
 @commands.command()
 @socket_option
+@connect_option
+@reader_key_option
 @json_option
-def status(socket_path: Path, as_json: bool) -> None:
+def status(socket_path: Path, connect: str | None, key_path: Path, as_json: bool) -> None:
     """Say how the cluster is, in one sentence and a table.
 
     Exit status: 0 well, 1 degraded, 2 a group without a holder, 3 the daemon is not reachable.
     """
     from zcluster.console.status import run as run_status
 
-    sys.exit(run_status(socket_path, as_json))
+    with sockets(connect, key_path, socket_path) as found:
+        sys.exit(run_status(found.control, as_json))
 
 
 @commands.command()
@@ -316,6 +322,8 @@ def roster_force(
 @limit_option
 @count_option
 @data_socket_option
+@connect_option
+@reader_key_option
 @json_option
 def registrations(
     group: str,
@@ -325,6 +333,8 @@ def registrations(
     limit: int | None,
     is_count: bool,
     socket_path: Path,
+    connect: str | None,
+    key_path: Path,
     as_json: bool,
 ) -> None:
     """List the phones that the cluster knows, whoever holds their group."""
@@ -332,7 +342,8 @@ def registrations(
     from zcluster.console.registrations import run as run_registrations
 
     selection = Selection(group, node, profile, match, _rows(limit, as_json))
-    sys.exit(run_registrations(socket_path, selection, is_count, as_json))
+    with sockets(connect, key_path, socket_path, socket_path) as found:
+        sys.exit(run_registrations(found.data, selection, is_count, as_json))
 
 
 @commands.command()
@@ -344,6 +355,8 @@ def registrations(
 @limit_option
 @count_option
 @data_socket_option
+@connect_option
+@reader_key_option
 @json_option
 def calls(
     is_lost: bool,
@@ -354,6 +367,8 @@ def calls(
     limit: int | None,
     is_count: bool,
     socket_path: Path,
+    connect: str | None,
+    key_path: Path,
     as_json: bool,
 ) -> None:
     """List the legs of calls that the cluster would bring back, or (--lost) those that it could not."""
@@ -361,7 +376,8 @@ def calls(
     from zcluster.console.lists import Selection
 
     selection = Selection(group, node, profile, match, _rows(limit, as_json))
-    sys.exit(run_calls(socket_path, selection, is_lost, is_count, as_json))
+    with sockets(connect, key_path, socket_path, socket_path) as found:
+        sys.exit(run_calls(found.data, selection, is_lost, is_count, as_json))
 
 
 @commands.command()
@@ -370,16 +386,26 @@ def calls(
 @limit_option
 @count_option
 @data_socket_option
+@connect_option
+@reader_key_option
 @json_option
 def limits(
-    node: str, match: str, limit: int | None, is_count: bool, socket_path: Path, as_json: bool
+    node: str,
+    match: str,
+    limit: int | None,
+    is_count: bool,
+    socket_path: Path,
+    connect: str | None,
+    key_path: Path,
+    as_json: bool,
 ) -> None:
     """List the limits that the cluster counts together, and each node's share."""
     from zcluster.console.limits import run as run_limits
     from zcluster.console.lists import Selection
 
     selection = Selection(node=node, match=match, limit=_rows(limit, as_json))
-    sys.exit(run_limits(socket_path, selection, is_count, as_json))
+    with sockets(connect, key_path, socket_path, socket_path) as found:
+        sys.exit(run_limits(found.data, selection, is_count, as_json))
 
 
 def _rows(limit: int | None, as_json: bool) -> int:
@@ -413,12 +439,15 @@ def restart_daemon(socket_path: Path, as_json: bool) -> None:
 @commands.command()
 @click.argument("group", required=False)
 @socket_option
+@connect_option
+@reader_key_option
 @json_option
-def why(group: str | None, socket_path: Path, as_json: bool) -> None:
+def why(group: str | None, socket_path: Path, connect: str | None, key_path: Path, as_json: bool) -> None:
     """Tell the story of each change of holder, of GROUP or of all groups."""
     from zcluster.console.why import run as run_why
 
-    sys.exit(run_why(socket_path, group, as_json))
+    with sockets(connect, key_path, socket_path) as found:
+        sys.exit(run_why(found.control, group, as_json))
 
 
 @commands.command()

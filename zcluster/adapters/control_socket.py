@@ -111,6 +111,12 @@ class ControlSocket:
         client = self._clients.get(client_name)
         return None if client is None or client.is_ending else len(client.unsent)
 
+    def end(self, client_name: int) -> None:
+        """Close this client's connection: there will be no more for it."""
+        client = self._clients.get(client_name)
+        if client is not None:
+            self._forget(client)
+
     def _send(self, client: _Client, lines: bytes) -> None:
         if len(client.unsent) + len(lines) > LARGEST_ANSWER_BYTES:
             self._drop(client)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from zcluster.console.options import socket_option
+from zcluster.console.asked import NO_WISHES, sockets
+from zcluster.console.options import connect_option, reader_key_option, socket_option
 
 LEAST_WIDTH, MOST_WIDTH = 20, 1000
 LEAST_HEIGHT, MOST_HEIGHT = 5, 1000
@@ -16,6 +17,8 @@ LEAST_INTERVAL_S, MOST_INTERVAL_S = 0.1, 60.0
 
 @click.command()
 @socket_option
+@connect_option
+@reader_key_option
 @click.option(
     "--interval",
     "interval_s",
@@ -30,7 +33,15 @@ LEAST_INTERVAL_S, MOST_INTERVAL_S = 0.1, 60.0
 @click.option(
     "--height", type=click.IntRange(LEAST_HEIGHT, MOST_HEIGHT), default=None, help="Of the one frame."
 )
-def top(socket_path: Path, interval_s: float, is_once: bool, width: int | None, height: int | None) -> None:
+def top(
+    socket_path: Path,
+    connect: str | None,
+    key_path: Path,
+    interval_s: float,
+    is_once: bool,
+    width: int | None,
+    height: int | None,
+) -> None:
     """Show the cluster live: groups, nodes, streams and what happens; ? lists the keys.
 
     Exit status with --once, or where there is no terminal: that of `zcluster status`.
@@ -40,7 +51,9 @@ def top(socket_path: Path, interval_s: float, is_once: bool, width: int | None, 
     from zcluster.data.questions import FILE_NAME
 
     interval_ms = int(interval_s * 1000)
-    source = LocalSource(socket_path, socket_path.with_name(FILE_NAME), interval_ms)
-    if is_once or not is_live_possible():
-        sys.exit(once(source, width, height, click.echo))
-    sys.exit(live(source, interval_ms))
+    with sockets(connect, key_path, socket_path, socket_path.with_name(FILE_NAME)) as found:
+        source = LocalSource(*found, interval_ms)
+        source.refusal = NO_WISHES if connect is not None else ""
+        if is_once or not is_live_possible():
+            sys.exit(once(source, width, height, click.echo))
+        sys.exit(live(source, interval_ms))

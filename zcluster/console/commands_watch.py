@@ -8,7 +8,14 @@ from pathlib import Path
 import click
 
 from zcluster.adapters.journal import LEVELS
-from zcluster.console.options import DATA_SOCKET_PATH, json_option, socket_option
+from zcluster.console.asked import sockets
+from zcluster.console.options import (
+    DATA_SOCKET_PATH,
+    connect_option,
+    json_option,
+    reader_key_option,
+    socket_option,
+)
 from zcluster.console.watch.events import STORY, STREAMS
 
 
@@ -29,6 +36,8 @@ from zcluster.console.watch.events import STORY, STREAMS
     envvar="ZCLUSTER_DATA_SOCKET",
     help="The local data process's socket.",
 )
+@connect_option
+@reader_key_option
 def watch(
     streams: tuple[str, ...],
     from_start: bool,
@@ -38,6 +47,8 @@ def watch(
     group: str,
     socket_path: Path,
     data_path: Path,
+    connect: str | None,
+    key_path: Path,
 ) -> None:
     """Follow what happens in the cluster until Ctrl-C, over restarts of the daemon.
 
@@ -47,4 +58,6 @@ def watch(
     from zcluster.console.watch.command import Wish, run
 
     wanted = tuple(dict.fromkeys(streams)) or (STORY,)
-    sys.exit(run(socket_path, data_path, Wish(wanted, from_start, as_json, count or 0, level, group)))
+    wish = Wish(wanted, from_start, as_json, count or 0, level, group)
+    with sockets(connect, key_path, socket_path, data_path) as found:
+        sys.exit(run(*found, wish))

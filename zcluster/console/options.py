@@ -12,6 +12,7 @@ import click
 CONFIG_PATH = Path("/etc/zcluster/zcluster.toml")
 CONTROL_SOCKET_PATH = Path("/run/zcluster/control.sock")
 DATA_SOCKET_PATH = Path("/run/zcluster/data.sock")
+READER_KEY_PATH = Path("/etc/zcluster/reader.key")
 
 config_option = click.option(
     "--config",
@@ -31,3 +32,18 @@ socket_option = click.option(
     help="The local daemon's control socket.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
+connect_option = click.option(
+    "--connect",
+    metavar="HOST[:PORT]",
+    default=None,
+    help="Ask that host instead, over its bus for tools ([tools] of the cluster's file).",
+)
+reader_key_option = click.option(
+    "--key",
+    "key_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=READER_KEY_PATH,
+    show_default=True,
+    envvar="ZCLUSTER_READER_KEY",
+    help="With --connect: what `zcluster reader-key` wrote.",
+)

@@ -73,7 +73,7 @@ class Connection:
     def answers(self) -> list[dict[str, Any]]:
         """Those that came."""
         self._look()
-        return [body for (body,) in _drained(self.asker, 1)]
+        return [body for (body,) in _drained(self.asker, 1) if isinstance(body, dict)]
 
     def ask(self, question: Mapping[str, Any], limit_s: float = ANSWER_LIMIT_S) -> dict[str, Any] | None:
         """Ask and wait: the answer, or None. What comes meanwhile of other questions is thrown away."""
@@ -92,6 +92,11 @@ class Connection:
             poller.poll(max(int(left_s * 1000), 1))
         return None
 
+    def published(self) -> list[tuple[bool, dict[str, Any]]]:
+        """The events (True) and heartbeats that came, as they came: for who minds the gaps himself."""
+        drained = _drained(self.subscriber, 2)
+        return [(topic.startswith(EVENT_TOPIC), body) for topic, body in drained if isinstance(body, dict)]
+
     def begin(self, is_from_start: bool) -> None:
         """From now on `events` gives what comes; with `is_from_start` what the node still has of before, first."""
         if is_from_start:
@@ -100,9 +105,8 @@ class Connection:
     def events(self) -> list[dict[str, Any]]:
         """The records that came, in the order of that node; those that were missed are asked for."""
         found: list[dict[str, Any]] = []
-        for topic, body in _drained(self.subscriber, 2):
-            if isinstance(body, dict):
-                self._take(topic.startswith(EVENT_TOPIC), body, found)
+        for is_event, body in self.published():
+            self._take(is_event, body, found)
         for answer in self.answers():
             self._take_story(answer, found)
         is_behind = self.incarnation != 0 and self._newest > self.number
@@ -165,6 +169,24 @@ class Connection:
         self.asker.disable_monitor()
         for socket in (self._monitor, self.asker, self.subscriber):
             socket.close(0)
+
+
+class Waiting:
+    """Waits for a connection and for other descriptors, whichever is readable first."""
+
+    def __init__(self, connection: Connection, *descriptors: int) -> None:
+        self._poller = zmq.Poller()
+        for source in (connection.asker, connection.subscriber, *descriptors):
+            self._poller.register(source, zmq.POLLIN)
+
+    def wait(self, limit_ms: int) -> None:
+        """At most so long."""
+        self._poller.poll(limit_ms)
+
+
+def context() -> zmq.Context[Socket]:
+    """What connections are made in: `destroy` it behind them."""
+    return zmq.Context()
 
 
 def _keep(record: object, found: list[dict[str, Any]]) -> None:
