@@ -10,9 +10,9 @@
     forgotten[]         members that were dead for long: no vote until they are back
     unadmitted[]        nodes that are heard and are no members
     pins[]              group, node: what operators pinned
-    freeze              null, or: reason, who, node (where), since_ms and until_ms (since 1970; until null: until
-                        thawed), age_ms, left_ms (null likewise; by this host's clock), is_firm (nothing was moving any
-                        more when holders were written down), holders[]: group, node
+    freeze              null, or: reason, who, node (where), by (who@node), since_ms and until_ms (since 1970; until
+                        null: until thawed), age_ms, left_ms (null likewise; by this host's clock), is_firm (nothing
+                        was moving any more when holders were written down), holders[]: group, node
     state, version, incarnation, up_ms, expected_nodes
     groups[]            name, addresses, holder ("" for nobody), counter (its epoch's, null without holder),
                         since_ms (how long, null where unknown), phase (of our own tenure, or "")
@@ -146,6 +146,7 @@ def _freeze(freeze: Freeze | None, wall_ms: int) -> dict[str, object] | None:
         "reason": freeze.reason,
         "who": freeze.who,
         "node": freeze.node,
+        "by": f"{freeze.who}@{freeze.node}",
         "since_ms": freeze.since_ms,
         "until_ms": until_ms,
         "age_ms": max(wall_ms - freeze.since_ms, 0),
