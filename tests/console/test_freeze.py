@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from tests.console.pages import group, page, silent, with_nodes
 from zcluster.adapters.control_socket import ControlSocket
+from zcluster.cli import commands
 from zcluster.console import freeze
 from zcluster.console.verdict import ExitStatus, judge
 from zcluster.control.events import FreezeAsked, ThawAsked
@@ -125,6 +127,17 @@ def test_a_freeze_is_asked_for_with_reason_name_and_end_and_status_follows(
     out = capsys.readouterr().out
     assert out.startswith("done\n")
     assert "FROZEN by alice" in out
+
+
+def test_words_of_a_reason_need_no_quotes(daemon: Daemon) -> None:
+    words = ["freeze", "new", "core", "switch", "--for", "90s", "--json", "--socket", str(daemon.server.path)]
+    result = CliRunner().invoke(commands, words)
+    assert result.exit_code == 0, result.output
+    assert daemon.events[0].reason == "new core switch"
+
+
+def test_a_freeze_without_a_reason_is_no_command() -> None:
+    assert CliRunner().invoke(commands, ["freeze"]).exit_code == 2
 
 
 def test_a_thaw_is_asked_for(daemon: Daemon, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,13 +11,13 @@ from zcluster.console.options import json_option, socket_option
 
 
 @click.command()
-@click.argument("reason")
+@click.argument("reason", nargs=-1, required=True)
 @click.option(
     "--for", "span", metavar="TIME", default=None, help='Thaw by itself after "90s", "30m", "2h", "3d".'
 )
 @socket_option
 @json_option
-def freeze(reason: str, span: str | None, socket_path: Path, as_json: bool) -> None:
+def freeze(reason: tuple[str, ...], span: str | None, socket_path: Path, as_json: bool) -> None:
     """Let nothing move by itself, on the whole cluster, and say why.
 
     Every group stays where it is, whatever fails, and no operator moves one either. A group whose holder dies is
@@ -27,7 +27,7 @@ def freeze(reason: str, span: str | None, socket_path: Path, as_json: bool) -> N
     """
     from zcluster.console.freeze import freeze as run
 
-    sys.exit(run(socket_path, reason, span, as_json))
+    sys.exit(run(socket_path, " ".join(reason), span, as_json))
 
 
 @click.command()
