@@ -19,16 +19,19 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as some
 
-from tests.config.texts import GROUP, RING, SERVICE
+from tests.config.texts import GROUP, RING, SERVICE, accepted
 from tests.console.pages import page
+from tests.tools.bus_stage import SECRET, BusStage
+from tests.tools.small_daemon import NODE
 from zcluster.adapters.control_socket import ControlSocket
 from zcluster.adapters.journal import Journal, Record
 from zcluster.cli import commands
 from zcluster.config.keyfile import parse_key, write_key
 from zcluster.config.schema import ClusterTable, SwitchTable
 from zcluster.config.values import AbsolutePath
-from zcluster.console.report_parts.elsewhere import ask_others, pieces
+from zcluster.console.report_parts.elsewhere import pieces, told_of
 from zcluster.console.report_parts.evidence import LARGEST_TEXT_BYTES, piece, text
+from zcluster.console.report_parts.peers import Answers, places_of
 from zcluster.console.report_parts.redaction import Redaction, secrets_of
 from zcluster.errors import ZclusterError
 from zcluster.recording.segments import HEADER, Frame, SegmentWriter
@@ -295,14 +298,53 @@ def test_names_from_the_network_are_no_paths() -> None:
 
 
 def test_who_did_not_answer_is_said_with_the_reason() -> None:
-    def ask(name: str) -> dict[str, Any]:
-        if name == "n2":
-            raise ZclusterError("n2 is silent")
-        return {"node": name}
+    heard = [Answers("10.0.0.3", "n3", {"node": "n3"}, {}, ""), Answers("10.0.0.4", "", {}, {}, "no answer")]
+    found, answers = told_of(["n2", "n3"], heard)
+    assert [(each.node, bool(each.reason)) for each in found] == [("n2", True), ("n3", False)]
+    assert "10.0.0.4: no answer" in found[0].reason
+    assert set(answers) == {"n3"}
 
-    found, answers = ask_others(["n2", "n3"], ask)
-    assert found == [("n2", "n2 is silent"), ("n3", "")]
-    assert answers == {"n3": {"node": "n3"}}
+
+TCP = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0B014D0A:A2C4 0C014D0A:1E15 01 00000000:00000000 00:00000000 00000000     0        0 1 1 0 20 4 30 10 -1
+   1: 0B094D0A:A2C4 0C094D0A:1E15 01 00000000:00000000 00:00000000 00000000     0        0 1 1 0 20 4 30 10 -1
+   2: 0B094D0A:A2C4 0D094D0A:1E16 01 00000000:00000000 00:00000000 00000000     0        0 1 1 0 20 4 30 10 -1
+   3: 0B094D0A:A2C4 0E094D0A:0016 01 00000000:00000000 00:00000000 00000000     0        0 1 1 0 20 4 30 10 -1
+   4: 00000000:1E15 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0 20 4 30 10 -1
+"""
+
+
+def test_other_nodes_are_found_where_the_daemon_is_connected_and_their_bus_listens(tmp_path: Path) -> None:
+    table = tmp_path / "tcp"
+    table.write_text(TCP)
+    text = '[cluster]\nname = "a"\nexpected-nodes = 3\n' + RING + SERVICE + GROUP
+    found = accepted(text + '[tools]\nlisten = ["service"]\n')
+    assert places_of(found, [table, tmp_path / "none"]) == ["10.77.9.12", "10.77.9.13"]
+    with pytest.raises(ZclusterError, match="listens on no network"):
+        places_of(accepted(text + '[tools]\nlisten = ["loopback"]\n'), [table])
+
+
+def test_another_node_is_asked_over_its_bus_and_one_that_is_not_there_is_named(
+    host: Host, tmp_path: Path
+) -> None:
+    run_dir = tmp_path / "bus"
+    run_dir.mkdir()
+    host.key_path.write_text(f"zck1:{base64.b64encode(SECRET).decode()}\n")
+    stage = BusStage(run_dir)
+    with host.config.open("a") as file:
+        file.write(f'[tools]\nport = {stage.port}\nreaders = ["grafana"]\n')
+    host.journal.append([record("began", node=NODE), record("began", node="n3")])
+    try:
+        status, output = host.report("--ask", "127.0.0.1", "--ask", "127.0.0.2", "--json")
+    finally:
+        stage.close()
+    assert status == 0
+    told = {each["name"]: each["why_not"] for each in json.loads(output)["nodes"]}
+    assert told[NODE] == ""
+    assert "127.0.0.2" in told["n3"]
+    files = host.files()
+    assert json.loads(files[f"other-nodes/{NODE}/status.json"])["node"] == NODE
+    assert b"did not answer" in files["README.txt"]
 
 
 secrets = some.binary(min_size=8, max_size=40).filter(lambda each: each.strip() == each)

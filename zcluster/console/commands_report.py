@@ -41,6 +41,13 @@ DEFAULT_RECORDING_MIB = 16
     metavar="MIB",
     help="At most so much of a recording, the newest; 0 for none.",
 )
+@click.option(
+    "--ask",
+    "places",
+    metavar="HOST",
+    multiple=True,
+    help="Where another node's bus for tools is; again for more.  [default: as far as they can be found]",
+)
 @click.option("--node", "node_name", default=None, help="This node's name, instead of the host's name.")
 @config_option
 @socket_option
@@ -50,6 +57,7 @@ def report(
     since: str,
     with_calls: bool,
     recording_mib: int,
+    places: tuple[str, ...],
     node_name: str | None,
     config: Path,
     socket_path: Path,
@@ -71,5 +79,6 @@ def report(
         since_ms=since_ms(since, time.time_ns() // 1_000_000),
         has_calls=with_calls,
         recording_bytes=recording_mib << 20,
+        places=places,
     )
     sys.exit(run(asked, out, as_json))

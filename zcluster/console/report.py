@@ -26,7 +26,6 @@ from zcluster.console.words import counted, paragraph, printable
 from zcluster.errors import StateFileError, ZclusterError
 
 SCHEMA = "zcluster.report/1"
-NO_WAY = "there is no way to ask another node from here: make a report there too"
 
 
 def run(asked: Asked, out: Path | None, as_json: bool) -> int:
@@ -57,17 +56,14 @@ def gather(
         records = node.records_of(reading, asked.since_ms)
     except ZclusterError:
         records = []  # the journal's own piece says why
-    nodes, answers = elsewhere.ask_others(elsewhere.others(daemon.status, records), _ask_node)
+    known = elsewhere.others(daemon.status, records)
+    nodes, answers = elsewhere.ask_others(known, reading.configuration, asked.places)
     made = [
         *node.pieces(asked, reading, daemon, redaction),
         *host.pieces(asked.since_ms // 1000),
         *elsewhere.pieces([each.node for each in nodes], daemon.status, records, answers),
     ]
     return [_cleaned(each, redaction) for each in made], nodes
-
-
-def _ask_node(_name: str) -> elsewhere.Answer:
-    raise ZclusterError(NO_WAY)
 
 
 def _cleaned(made: Piece, redaction: Redaction) -> Piece:

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from zcluster.adapters.journal import Record, encode_line
+from zcluster.config.configuration import Configuration
 from zcluster.console.report_parts.evidence import Piece, piece
+from zcluster.console.report_parts.peers import Answers, ask_all, credential_of, places_of
 from zcluster.errors import ZclusterError
 
 Answer = Mapping[str, Any]
-# Status of another node by its name; raises ZclusterError with the reason where it does not answer.
-AskNode = Callable[[str], Answer]
 
 
 class Elsewhere(NamedTuple):
@@ -26,17 +26,29 @@ class Elsewhere(NamedTuple):
     reason: str
 
 
-def ask_others(nodes: Sequence[str], ask: AskNode) -> tuple[list[Elsewhere], dict[str, Answer]]:
-    """Each of these nodes asked once, and what came."""
-    answers: dict[str, Answer] = {}
-    found = []
-    for node in nodes:
-        try:
-            answers[node] = ask(node)
-            found.append(Elsewhere(node, ""))
-        except ZclusterError as problem:
-            found.append(Elsewhere(node, str(problem)))
-    return found, answers
+def ask_others(
+    nodes: Sequence[str], configuration: Configuration | None, places: Sequence[str]
+) -> tuple[list[Elsewhere], dict[str, Answers]]:
+    """Every node but this one, as far as it can be reached; `places` are asked beside those that can be found."""
+    try:
+        if configuration is None:
+            raise ZclusterError(
+                "without a file that can be used nobody knows where they are: make a report there too"
+            )
+        credential = credential_of(configuration)
+        found = list(places) if places else places_of(configuration)
+        heard = ask_all(found, credential)
+    except ZclusterError as problem:
+        return [Elsewhere(node, str(problem)) for node in nodes], {}
+    return told_of(nodes, heard)
+
+
+def told_of(nodes: Sequence[str], heard: Sequence[Answers]) -> tuple[list[Elsewhere], dict[str, Answers]]:
+    """For each node whether one of the places was it, and if not, what came of asking them."""
+    answers = {each.node: each for each in heard if each.node in nodes}
+    silent = [f"{each.place}: {each.problem}" for each in heard if each.problem]
+    why = f"no place that was asked is this node ({'; '.join(silent) or 'none was found'}): make a report there too"
+    return [Elsewhere(node, "" if node in answers else why) for node in nodes], answers
 
 
 def others(status: Answer, records: Iterable[Record]) -> list[str]:
@@ -48,7 +60,7 @@ def others(status: Answer, records: Iterable[Record]) -> list[str]:
 
 
 def pieces(
-    nodes: Sequence[str], status: Answer, records: Sequence[Record], answers: Mapping[str, Answer]
+    nodes: Sequence[str], status: Answer, records: Sequence[Record], answers: Mapping[str, Answers]
 ) -> Iterator[Piece]:
     """For each node: its own status where it answered, what is known of it here, and what it told."""
     known = {node["name"]: node for node in status.get("nodes", ())}
@@ -57,7 +69,8 @@ def pieces(
         told = b"".join(encode_line(record) for record in records if record.node == node)
         if node in answers:
             about = "its own status, as it answered"
-            yield piece(f"{folder}/status.json", about, _as_json(answers[node]))
+            yield piece(f"{folder}/status.json", about, _as_json(answers[node].status))
+            yield piece(f"{folder}/why.json", "its own story", _as_json(answers[node].why))
         if node in known:
             about = "what this host knows of it"
             yield piece(f"{folder}/known-here.json", about, _as_json(known[node]))

@@ -34,7 +34,10 @@ Answer = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the report is about. `since_ms` is wall clock; `recording_bytes` at most of a recording, 0 for none."""
+    """What the report is about. `since_ms` is wall clock; `recording_bytes` at most of a recording, 0 for none.
+
+    `places`: where other nodes are asked, in place of those that can be found.
+    """
 
     config: Path
     socket: Path
@@ -43,6 +46,7 @@ class Asked:
     since_ms: int
     has_calls: bool
     recording_bytes: int
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,10 @@ def _texts(value: object, key: str = "") -> Iterator[tuple[str, str]]:
 
 def _inline(document: Mapping[str, object]) -> set[bytes]:
     """Secrets that somebody wrote into the file itself, where only the path of one belongs."""
-    found = (value for key, value in _texts(document) if _SOUNDS_SECRET.search(key) and value[:1] != "/")
+    texts = list(_texts(document))
+    found = [value for key, value in texts if _SOUNDS_SECRET.search(key) and value[:1] != "/"]
+    # A program's arguments may be a token; its name is a path.
+    found += [value for key, value in texts if key == "command" and value[:1] != "/"]
     return {value.encode() for value in found if value}
 
 
