@@ -116,6 +116,30 @@ def test_check_warns_of_a_program_that_is_not_there() -> None:
             assert fault.mend
 
 
+@pytest.mark.parametrize(
+    ("codes", "levels", "wrong", "mend"),
+    [
+        ('["takeover", "gate-*"]', '["notice", "alarm"]', "", ""),
+        ('["take-over"]', '["notice"]', "no event has the code take-over", "did you mean takeover"),
+        ('["xyzzy*"]', '["notice"]', "no event has the code xyzzy*", "`zcluster explain` lists them all"),
+        (
+            '["state"]',
+            '["warning"]',
+            "state is told as info, and the hook page hears of warning",
+            'add "info"',
+        ),
+        ('["different-builds"]', '["warning"]', "no event has the code different-builds", ""),
+    ],
+)
+def test_check_warns_of_codes_that_are_never_heard(codes: str, levels: str, wrong: str, mend: str) -> None:
+    found = dangers(GOOD + PAGE + f"codes = {codes}\nlevels = {levels}\n")
+    assert len(found) == bool(wrong)
+    for fault in found:
+        assert fault.key == "hook[0].codes[0]"
+        assert wrong in fault.wrong
+        assert mend in fault.mend
+
+
 def test_check_warns_of_a_url_that_anybody_can_read() -> None:
     assert [fault.key for fault in dangers(GOOD + POST.replace("https", "http"))] == ["hook[0].url"]
     assert dangers(GOOD + POST) == []

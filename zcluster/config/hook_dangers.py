@@ -9,10 +9,12 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from zcluster.codes.catalogue import CATALOGUE, nearest
 from zcluster.config.configuration import Configuration, Hook
 from zcluster.config.fault import Fault
 
@@ -43,6 +45,7 @@ def program_state(path: Path) -> ProgramState:
 def hook_dangers(configuration: Configuration, programs: Mapping[str, ProgramState]) -> Iterator[Fault]:
     """Warnings in the order of the file. `programs`: the state of each hook's program, by the hook's name."""
     for number, hook in enumerate(configuration.hooks):
+        yield from _about_codes(number, hook)
         if hook.command:
             yield from _about_program(number, hook, programs.get(hook.name, ProgramState.GOOD))
         elif _is_open_on_the_network(hook.url):
@@ -50,6 +53,30 @@ def hook_dangers(configuration: Configuration, programs: Mapping[str, ProgramSta
                 ("hook", number, "url"),
                 "what happens crosses the network as plain text, and anybody on its way may answer for the server",
                 "write https://",
+            )
+
+
+def _about_codes(number: int, hook: Hook) -> Iterator[Fault]:
+    """Patterns that no event can meet: the hook would be silent when it is needed."""
+    for place, pattern in enumerate(hook.codes):
+        path = ("hook", number, "codes", place)
+        meant = [code for code in CATALOGUE.values() if code.in_story and fnmatchcase(code.name, pattern)]
+        levels = sorted({level for code in meant for level in code.levels})
+        if not meant:
+            near = " or ".join(nearest(pattern))
+            yield Fault(
+                path,
+                f"no event has the code {pattern}, so the hook {hook.name} hears of nothing by it",
+                f"did you mean {near}? `zcluster explain` lists them all"
+                if near
+                else "`zcluster explain` lists them all",
+            )
+        elif not set(levels) & set(hook.levels):
+            yield Fault(
+                path,
+                f"{pattern} is told as {' or '.join(levels)}, "
+                f"and the hook {hook.name} hears of {', '.join(hook.levels)}",
+                f'add "{levels[0]}" to its levels',
             )
 
 
