@@ -56,6 +56,7 @@ format: $(STAMP)
 
 codes: $(STAMP)
 	$(BIN)/python -m zcluster.console.codes_page > docs/codes.md
+	$(BIN)/python -m zcluster.console.journal_catalog > packaging/systemd/zcluster.catalog
 
 sim: $(STAMP)
 	$(BIN)/zcluster simulate $(if $(SEEDS),--seeds $(SEEDS)) $(if $(SEED),--seed $(SEED))

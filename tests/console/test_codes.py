@@ -14,8 +14,8 @@ from hypothesis import strategies as some
 from tests.console.told_codes import Found, told_codes
 from zcluster.cli import commands
 from zcluster.codes.catalogue import CATALOGUE, nearest
-from zcluster.codes.entry import Code
-from zcluster.console import codes_page, explain
+from zcluster.codes.entry import Code, message_id
+from zcluster.console import codes_page, explain, journal_catalog
 from zcluster.console.words import WIDTH
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -100,6 +100,15 @@ def test_the_commands_in_a_recipe_exist(code: Code) -> None:
 
 def test_the_page_of_codes_is_that_of_the_catalogue() -> None:
     assert (DOCS / "codes.md").read_text() == codes_page.document(), "write it anew: make codes"
+
+
+def test_the_catalogue_of_the_journal_is_that_of_the_codes() -> None:
+    text = (DOCS.parent / "packaging" / "systemd" / "zcluster.catalog").read_text()
+    assert text == journal_catalog.document(), "write it anew: make codes"
+    entries = re.findall(r"^-- ([0-9a-f]{32})$", text, re.MULTILINE)
+    assert entries == [message_id(name) for name in CATALOGUE]
+    assert sum(line.startswith("--") for line in text.splitlines()) == len(CATALOGUE)
+    assert {*re.findall(r"@[A-Z_]+@", text)} == {"@ZCLUSTER_NODE@", "@ZCLUSTER_LEVEL@"}
 
 
 def test_one_code_for_people_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:

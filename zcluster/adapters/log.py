@@ -128,7 +128,7 @@ def entry(record: Record) -> bytes:
     """The record in journald's native protocol."""
     facts = record.facts
     fields: dict[str, object] = {
-        "MESSAGE": f"{record.code}: {record.text}",
+        "MESSAGE": f"{record.code}: {' '.join(record.text.split())}",
         "PRIORITY": PRIORITIES[record.level],
         "SYSLOG_IDENTIFIER": IDENTIFIER,
         "MESSAGE_ID": message_id(record.code),
