@@ -197,6 +197,17 @@ def test_what_was_not_told_is_told_by_the_next_life(tmp_path: Path) -> None:
     assert lines(tmp_path / "told") == [f"n2/1795720873147/{number} 1" for number in (1, 1, 2, 3)]
 
 
+def test_what_a_stop_tells_is_told_before_the_end(tmp_path: Path) -> None:
+    command = script(tmp_path, 'echo "$ZCLUSTER_KEY" >> told')
+    outlet = HooksOutlet(
+        [every("page", command=command)], "pbx", "n2", tmp_path / "run", pytest.fail, lambda: 0
+    )
+    outlet.record(takeover(number=1))
+    outlet.record(takeover(number=2))
+    outlet.close()
+    assert lines(tmp_path / "told") == [f"n2/1795720873147/{number}" for number in (1, 2)]
+
+
 def test_a_hook_that_is_too_slow_drops_the_oldest(tmp_path: Path) -> None:
     world = World(
         tmp_path, every("page", command=script(tmp_path, "[ -e open ] || exec sleep 1000; cat >> told"))

@@ -9,6 +9,7 @@ not.
 from __future__ import annotations
 
 import json
+import select
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,6 +40,9 @@ MOST_STARTS = 4
 # What another node should have told is kept for so long: it may be the one that died.
 KEPT_MS = 5000
 MOST_KEPT = 256
+# The daemon waits for nobody when it stops, and this process outlives it by a second and a half at most
+# (zcluster.adapters.orphan).
+LAST_MS = 500
 # It is run by path and isolated: beside it stand modules of ours that are called as some of the standard library are.
 WEBHOOK = Path(__file__).with_name("webhook.py")
 # Its exit status when another try is of no use.
@@ -156,12 +160,22 @@ class HooksOutlet:
         return found
 
     def close(self) -> None:
-        """End what runs; what is not told stays for the next life."""
+        """Give what an orderly stop has told a moment, then end what runs; what is not told stays for the next life."""
+        self._last_turns()
         for hooked in self._hooked:
             if hooked.program is not None:
                 hooked.program.end()
                 hooked.program = None
             hooked.memory.close()
+
+    def _last_turns(self) -> None:
+        until_ms = self._clock() + LAST_MS
+        while (now_ms := self._clock()) < until_ms:
+            self.turn(now_ms)
+            running = self.filenos()
+            if not running:
+                return
+            select.select(running, (), (), (until_ms - now_ms) / 1000)
 
     def _programs(self) -> Iterator[Program]:
         return (hooked.program for hooked in self._hooked if hooked.program is not None)
