@@ -12,7 +12,7 @@ BEAT_MS = 20
 
 def heard(lateness: Lateness, beats: int, late_ms: int, begin: int = 0) -> None:
     """Beats that come on `quick` at once and on `slow` later."""
-    for sequence in range(begin, begin + beats):
+    for sequence in range(begin, begin + beats, SAMPLE_BEATS):
         now_ms = sequence * BEAT_MS
         lateness.note("n2", "quick", sequence, True, now_ms)
         lateness.note("n2", "slow", sequence, False, now_ms + late_ms)

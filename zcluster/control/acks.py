@@ -30,16 +30,22 @@ class AckHeads(NamedTuple):
 class Acks(Mapping[NodeName, Ack]):
     """`sequences` in the order of the heads; nobody changes either afterwards."""
 
-    __slots__ = ("_heads", "_sequences")
+    __slots__ = ("_asked", "_heads", "_sequences")
 
     def __init__(self, heads: AckHeads, sequences: Sequence[int]) -> None:
         self._heads = heads
         self._sequences = sequences
+        # Who asks, asks for its own, more than once.
+        self._asked: tuple[NodeName, Ack] | None = None
 
     def __getitem__(self, peer: NodeName) -> Ack:
+        if self._asked is not None and self._asked[0] == peer:
+            return self._asked[1]
         heads = self._heads
         place = heads.places[peer]
-        return Ack(heads.incarnations[place], self._sequences[place], heads.pairs[place], heads.long[place])
+        ack = Ack(heads.incarnations[place], self._sequences[place], heads.pairs[place], heads.long[place])
+        self._asked = peer, ack
+        return ack
 
     def get(self, peer: NodeName, default: Any = None) -> Any:
         """As of any mapping; each beat is asked, so without the detour over an exception."""

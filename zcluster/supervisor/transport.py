@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from zcluster.adapters.bus import BEAT_TOPIC, STORY_TOPIC, Bus
@@ -23,7 +23,7 @@ from zcluster.control.messages import Beat, Report
 from zcluster.control.timing import Timing
 from zcluster.control.units import LinkName, NodeName
 from zcluster.errors import BadMessage, KernelRefused
-from zcluster.supervisor.lateness import Lateness
+from zcluster.supervisor.lateness import SAMPLE_BEATS, Lateness
 from zcluster.supervisor.loop import Loop, monotonic_ms
 from zcluster.supervisor.peers import Peers
 from zcluster.supervisor.side_thread import Errand, Sequel
@@ -68,6 +68,7 @@ class _Line:
     retry_ms: int | None = 0
     problem: str = ""
     listed: tuple[str, ...] = ()
+    newest: dict[NodeName, int] = field(default_factory=dict)
 
 
 class Transport:
@@ -97,7 +98,6 @@ class Transport:
         self._bus_ports = {place.link: place.bus_port for place in places}
         self._topic = BEAT_TOPIC + node.encode("ascii")
         self._story_topic = STORY_TOPIC + node.encode("ascii")
-        self._newest: dict[tuple[NodeName, LinkName], int] = {}
         self._loop: Loop | None = None
         self._watched_bus: tuple[int, ...] = ()
         self._stirred: dict[str, None] = {}
@@ -203,14 +203,14 @@ class Transport:
             event = self._reader.read(data, link, wall_ms)
             if event is None:
                 continue
-            node = event.beat.node if isinstance(event, BeatReceived) else event.node
+            is_first = type(event) is BeatReceived
+            node, sequence = _number(event)
             replaced = self._peers.heard(node, link, source, is_multicast, now_ms)
             if replaced is not None:
                 self._connect(line, source, replaced)
-            if self._is_news(event, node, link):
-                is_first = isinstance(event, BeatReceived)
-                sequence = event.beat.sequence if isinstance(event, BeatReceived) else event.sequence
-                self.lateness.note(node, link, sequence, is_first, now_ms)
+            if self._is_news(line, event, node, sequence):
+                if not sequence % SAMPLE_BEATS:
+                    self.lateness.note(node, link, sequence, is_first, now_ms)
                 events.append(event)
         return events
 
@@ -230,9 +230,9 @@ class Transport:
                 event = self._reader.read(body, link, wall_ms)
                 if event is None:
                     continue
-                node = event.beat.node if isinstance(event, BeatReceived) else event.node
+                node, sequence = _number(event)
                 self._peers.heard_on_bus(node, link, now_ms)
-                if self._is_news(event, node, link):
+                if self._is_news(self._lines[link], event, node, sequence):
                     events.append(event)
             else:
                 stories.append(body)
@@ -240,17 +240,19 @@ class Transport:
             self._hear_stories(stories)
         return events
 
-    def _is_news(self, event: BeatReceived | BeatRepeated, node: NodeName, link: LinkName) -> bool:
+    def _is_news(
+        self, line: _Line, event: BeatReceived | BeatRepeated, node: NodeName, sequence: int
+    ) -> bool:
         """A second copy on the same link (unicast beside multicast, or the bus) tells nothing."""
         if isinstance(event, BeatReceived):
-            self._newest[node, link] = event.beat.sequence
+            line.newest[node] = sequence
             ack = event.beat.acks.get(self._node)
             if ack is not None and self._sent_sequence - ack.sequence > self._bus_every_beats:
                 self._peers.hears_us_late(node, monotonic_ms())
             return True
-        if self._newest.get((node, link)) == event.sequence:
+        if line.newest.get(node) == sequence:
             return False
-        self._newest[node, link] = event.sequence
+        line.newest[node] = sequence
         return True
 
     def listed(self, link: LinkName, addresses: tuple[str, ...]) -> None:
@@ -409,6 +411,12 @@ class Transport:
             if line.beacon is not None:
                 line.beacon.close()
         self._bus.close()
+
+
+def _number(event: BeatReceived | BeatRepeated) -> tuple[NodeName, int]:
+    if isinstance(event, BeatRepeated):
+        return event.node, event.sequence
+    return event.beat.node, event.beat.sequence
 
 
 def bus_every_beats(timing: Timing) -> int:
