@@ -1,7 +1,7 @@
 """How much later a peer's beats come on each link than on the quickest: the difference of the ways, seen from here.
 
-What must hold: pure; costs next to nothing, so its owner hands in one beat of SAMPLE_BEATS, and bounded by the nodes and
-links that its owner hands in. A link that is later than the reader remembers beats is not late but lost.
+What must hold: pure; costs next to nothing, so its owner hands in one beat of SAMPLE_BEATS, and
+bounded by the nodes and links of these. A link that is later than the reader remembers beats is not late but lost.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Lateness:
         self._behind: dict[tuple[NodeName, LinkName], float] = {}
 
     def note(self, node: NodeName, link: LinkName, sequence: int, is_first: bool, now_ms: int) -> None:
-        """The first copy on `link` of the beat `sequence`; `is_first`: the first on any. Hand in each SAMPLE_BEATS-th."""
+        """The first copy on `link` of one of SAMPLE_BEATS beats; `is_first`: the first on any."""
         if is_first:
             self._first[node] = (sequence, now_ms)
         known, first_ms = self._first.get(node, (None, 0))
