@@ -5,8 +5,8 @@
     journal   systemd's native protocol: MESSAGE, PRIORITY, SYSLOG_IDENTIFIER, MESSAGE_ID (one for each code), and
               ZCLUSTER_CODE, _LEVEL, _NODE, _GROUP, _EPOCH, _INCARNATION, _NUMBER, _FACTS (JSON)
 
-What must hold: a reader that stands still never makes the writer wait for longer than PATIENCE_MS: the line is given
-up and counted, for what is told is also in our own journal. What journald does not take goes out as a plain line.
+What must hold: a reader that stands still makes the writer wait for PATIENCE_MS, once: lines are given up until it
+reads again, and counted, for what is told is also in our own journal. What journald does not take goes out as a plain line.
 
 Sources: systemd, docs/JOURNAL_NATIVE_PROTOCOL.md; systemd.exec(5), $JOURNAL_STREAM; sd-daemon(3) for priorities.
 """
@@ -79,12 +79,12 @@ class PlainLog:
     """Lines for people. What a defect left behind follows its line."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self._outflow = _Outflow(stream)
 
     def write(self, record: Record) -> None:
         """Write one line."""
         trace = record.facts.get("trace")
-        _put(self._stream, log_line(record) + (str(trace) if trace else ""))
+        self._outflow.put(log_line(record) + (str(trace) if trace else ""))
 
     def close(self) -> None:
         """Nothing was opened."""
@@ -94,11 +94,11 @@ class JsonLog:
     """JSON lines."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self._outflow = _Outflow(stream)
 
     def write(self, record: Record) -> None:
         """Write one line."""
-        _put(self._stream, encode_line(record).decode("ascii"))
+        self._outflow.put(encode_line(record).decode("ascii"))
 
     def close(self) -> None:
         """Nothing was opened."""
@@ -152,19 +152,28 @@ def _field(name: str, value: str) -> bytes:
     return name.encode("ascii") + b"\n" + struct.pack("<Q", len(raw)) + raw + b"\n"
 
 
-def _put(stream: TextIO, text: str) -> None:
-    """Write and flush, unless nobody takes it."""
-    try:
-        descriptor = stream.fileno()
-    except (OSError, ValueError):
-        pass  # no file of the kernel's
-    else:
-        waiting = select.poll()
-        waiting.register(descriptor, select.POLLOUT)
-        if not waiting.poll(PATIENCE_MS):
+class _Outflow:
+    """A stream that somebody may not read. Once it was waited for in vain it is not waited for until it flows again."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._patience_ms = PATIENCE_MS
+        self._waiting: select.poll | None = None
+        try:
+            descriptor = stream.fileno()
+        except (OSError, ValueError):
+            return  # no file of the kernel's
+        self._waiting = select.poll()
+        self._waiting.register(descriptor, select.POLLOUT)
+
+    def put(self, text: str) -> None:
+        """Write and flush. Raises BlockingIOError where nobody takes it."""
+        if self._waiting is not None and not self._waiting.poll(self._patience_ms):
+            self._patience_ms = 0
             raise BlockingIOError("nobody reads the log")
-    stream.write(text)
-    stream.flush()
+        self._patience_ms = PATIENCE_MS
+        self._stream.write(text)
+        self._stream.flush()
 
 
 def defect(error: BaseException) -> dict[str, object]:
