@@ -104,6 +104,11 @@ def test_the_example_has_a_switch_and_profiles() -> None:
         (CALLING + "[switch]\ncondition = [7]", "switch.condition[0]", "not a table"),
         (WHOLE.replace('event = "sofia::gateway_state"', ""), "switch.condition[0].event", "missing"),
         (WHOLE.replace('"sofia::gateway_state"', '"two words"'), "switch.condition[0].event", "not an event"),
+        (
+            WHOLE.replace("sofia::gateway_state", "zcluster::takeover"),
+            "switch.condition[0].event",
+            "told by zcluster itself",
+        ),
         (WHOLE.replace('"DOWN"', "7"), "switch.condition[0].match", "cannot be the value of the header State"),
         (WHOLE.replace('"DOWN"', '"a\\nb"'), "switch.condition[0].match", "cannot be the value"),
         (WHOLE.replace("State =", '"St ate" ='), "switch.condition[0].match", "cannot be the name of a header"),

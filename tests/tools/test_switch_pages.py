@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,14 @@ from hypothesis import strategies as st
 from tests.tools.switch_scene import HOSTILE, LOST, SCENE, TAKEOVER
 from tests.tools.test_switch_words import RECORDS
 from zcluster.adapters.journal import Record
+from zcluster.codes.catalogue import CATALOGUE
 from zcluster.switch.commands import set_global
 from zcluster.tools import switch_pages as pages
 
 STATUS = json.loads((Path(__file__).parent / "status.json").read_text())
 WALL_MS = 1_795_721_725_000
+ROOT = Path(__file__).parents[2]
+SUBCLASS = re.compile(r"zcluster::([a-z-]+)")
 
 
 def holdable(page: str) -> bool:
@@ -92,3 +96,21 @@ def test_nothing_in_a_page_is_expanded_or_an_order() -> None:
     for page in (pages.why_text(SCENE, ""), pages.story_text([HOSTILE])):
         assert "$ {system(reboot)}" in page
         assert "reload the event socket" in " ".join(page.split())
+
+
+def test_the_shipped_keys_name_pages_and_codes_that_there_are() -> None:
+    keys = re.findall(r"^key\w+ +=> (.*)$", (ROOT / "conf/freeswitch/fs_cli.conf").read_text(), re.MULTILINE)
+    words = {key for key in keys if key.startswith("zcluster")}
+    assert words == {"zcluster", "zcluster why", "zcluster story", "zcluster help"}
+    (live,) = [key for key in keys if key.startswith("/event")]
+    assert len(live) < 1000  # fs_cli keeps 1024 of a line
+    assert set(SUBCLASS.findall(live)) <= set(CATALOGUE)
+
+
+@pytest.mark.parametrize("text", [pages.HELP, (ROOT / "docs/freeswitch.md").read_text()])
+def test_what_is_written_about_events_names_codes_that_there_are(text: str) -> None:
+    assert set(SUBCLASS.findall(text)) <= set(CATALOGUE)
+
+
+def test_the_words_of_help_fit_the_page() -> None:
+    assert all(len(line) <= 80 for line in pages.help_text().splitlines())

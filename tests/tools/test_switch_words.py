@@ -124,7 +124,7 @@ def test_any_record_is_one_event_of_bounded_printable_lines(record: Record) -> N
     for name, value in headers:
         assert name.startswith("Zcluster-")
         assert value.isprintable()
-        assert not value.startswith("ARRAY::")
+        assert "ARRAY::" not in value
         assert len(value.encode()) <= LARGEST_VALUE_BYTES
     assert len(command.data) <= 2 * LARGEST_EVENT_BYTES
     # Wherever these stand together the switch takes them for the order to close its event socket.
@@ -137,5 +137,5 @@ def test_a_hostile_record_says_no_more_than_text() -> None:
     assert headers["Zcluster-Text"] == (
         "evil    Content-Length: 5  hello [2J 31m%0a${system(reboot)} ;;`reboot` reload the event socket"
     )
-    assert headers["Zcluster-Group"] == "'ARRAY::a|:b"
+    assert headers["Zcluster-Group"] == "ARRAY: :a|:b"
     assert headers["Zcluster-Fact-Deep"] == '[["${x}","\\n"],{"\\n":"\\ud800"}]'

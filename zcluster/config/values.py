@@ -190,11 +190,19 @@ def _socket(value: object) -> SocketAddress:
     return SocketAddress(address, int(port))
 
 
+CLUSTER_EVENTS = "zcluster::"
+
+
 def _event(text: str) -> str:
     if not is_event_name(text):
         raise refusal(
             f"{text!r} is not an event of the switch",
             'write its name such as "HEARTBEAT", or a subclass such as "sofia::gateway_state"',
+        )
+    if text.startswith(CLUSTER_EVENTS):
+        raise refusal(
+            f"{text!r} is told by zcluster itself, into the switch of every host at once",
+            "name an event that FreeSWITCH makes: this one would give all groups of all hosts away",
         )
     return text
 

@@ -46,8 +46,8 @@ zcluster story            the last things that happened, a line each
                           these events from now on, as they happen; any code of
                           `zcluster explain` behind zcluster::
 /noevents                 no more of them
-This is text that zcluster wrote into the switch; nothing is asked or changed from here. For that, and for --json,
-there is the command `zcluster` of the shell."""
+This is text that zcluster wrote into the switch: nothing is asked or changed
+from here. For that, and for --json, the shell has the command `zcluster`."""
 
 
 def status_text(document: Mapping[str, Any] | None, wall_ms: int, problem: str) -> str:

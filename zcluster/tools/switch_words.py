@@ -103,9 +103,8 @@ def _text(value: object) -> str:
 
 
 def _line(text: str) -> str:
-    line = one_line(text).strip()
-    # FreeSWITCH would make a list of it.
-    return f"'{line}" if line.startswith(ARRAY) else line
+    # FreeSWITCH makes a list of what begins so, and its client library of what has it anywhere.
+    return one_line(text).strip().replace(ARRAY, "ARRAY: :")
 
 
 def one_line(text: str) -> str:
