@@ -2,8 +2,8 @@
 
     python -m bench.top [--seconds 20] [--interval 0.25] [--nodes 20] [--groups 16]
 
-The daemon is `bench.canned_daemon` behind real sockets, and tells something every second, after 500 records; the terminal is a pty
-nobody draws. Processor time is what the scheduler counted for all threads of the process (/proc/PID/task/*/schedstat),
+The daemon is `bench.canned_daemon` behind real sockets, and tells something every second, after 500 records; the
+terminal is a pty that nobody draws. Processor time is what the scheduler counted (/proc/PID/task/*/schedstat),
 from two seconds after the first frame on. Exit 1 when a size costs more than LIMIT_PERCENT of a core.
 """
 

@@ -158,6 +158,10 @@ class Laboratory:
         """Where the daemon of that node writes."""
         return self.directory / f"{node}.log"
 
+    def run_of(self, node: str) -> Path:
+        """Where the sockets of that node lie."""
+        return self._storage(node).run
+
     # What the daemons say
 
     def statuses(self) -> dict[str, Status]:

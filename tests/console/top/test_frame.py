@@ -155,6 +155,19 @@ def test_why_tells_the_change_as_the_command_does() -> None:
     assert "addresses open and announced at 28 ms, 198 ms after the last sign of the old holder" in text
 
 
+def test_a_change_that_was_missed_is_not_told_by_an_older_one() -> None:
+    known = documents(5, 3, Told((takeover("sip2", "pbx5", "pbx4"),)))
+    row = next(line for line in shown(known) if line.startswith(" sip2"))
+    assert row.split()[:2] == ["sip2", "pbx2"]
+    assert "fell silent" not in row
+
+
+def test_who_tells_a_thing_is_said_once() -> None:
+    known = documents(5, 3, Told((record("pbx1: SLAVE -> MASTER"),)))
+    assert any(line.endswith(" pbx1: SLAVE -> MASTER") for line in shown(known))
+    assert not any("pbx1: pbx1:" in line for line in shown(known))
+
+
 def test_a_record_is_shown_with_its_facts() -> None:
     known = documents(5, 3, Told((record("a calls b", "call-lost", "alarm", facts={"uuid": "4711-x"}),)))
     text = "\n".join(shown(known, on(Screen.RECORD, known)))
@@ -262,7 +275,7 @@ VIEWS = st.builds(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(st.lists(EVENTS, max_size=6), VIEWS, st.integers(1, 210), st.integers(1, 70))
 def test_whatever_comes_it_never_fails_and_always_fits(
     events: list[Event], state: ViewState, width: int, height: int

@@ -15,8 +15,9 @@ from zcluster.console.top.picture import GroupRow, NodeRow, Picture
 from zcluster.console.top.reading import clean
 from zcluster.console.top.rows import story_of
 from zcluster.console.top.state import ViewState
-from zcluster.console.top.story import Clock, StoryRow, change_text, last_changes
+from zcluster.console.top.story import Clock, StoryRow, change_text, is_said, last_change, last_changes
 from zcluster.console.top.streams import StreamRow
+from zcluster.console.verdict import ExitStatus
 from zcluster.console.words import WIDTH, counted, listed, ordinal
 
 ABOUT_WIDTH = 14
@@ -44,17 +45,17 @@ def group_page(documents: Documents, name: str, width: int, older_ms: int, clock
         lines += _about("pinned to", group.pinned_to, width)
     lines += _about("addresses", " ".join(group.addresses) or "-", width)
     lines += _about("successors", _successors(picture, group), width)
-    record = last_changes(documents.story).get(group.name)
+    record = last_change(group, last_changes(documents.story))
     if record is not None:
         lines += _about("last change", f"{clock(record.at_ms)}  {change_text(record)}", width)
-    about = [row for row in documents.story if row.record.facts.get("group", group.name) == group.name]
+    about = [row for row in documents.story if row.record.facts.get("group") == group.name]
     return [*lines, *_recent(f"What was told of {group.name}, newest last", about, width, clock)]
 
 
 def _successors(picture: Picture, group: GroupRow) -> str:
     ready = [node.name for node in picture.ready_slaves if node.name != group.holder]
     if ready:
-        return f"{listed(ready)} (in this order)"
+        return f"{listed(ready)} (in this order)" if len(ready) > 1 else ready[0]
     others = [
         f"{node.name}: {', '.join(node.unready)}"
         for node in picture.nodes
@@ -73,8 +74,6 @@ def node_page(documents: Documents, name: str, width: int, older_ms: int, clock:
     lines = [line(Piece(f"Node {node.name}", Tone.STRONG)), EMPTY]
     lines += _about("state", cells.state(node).text, width, cells.state(node).tone)
     lines += _about("condition", condition.text, width, condition.tone)
-    for reason in node.unready:
-        lines += _about("not ready", reason, width, Tone.WARN)
     if node.position:
         lines += _about("slave", f"{ordinal(node.position)} in the list of slaves", width)
     vote = "yes, a witness" if node.is_witness and node.is_voter else "yes" if node.is_voter else "no"
@@ -197,7 +196,8 @@ def alarms_page(documents: Documents, width: int) -> list[Line]:
     picture = documents.picture
     if picture is None:
         return [line("Nothing is known yet.")]
-    lines = [line(Piece("What is wrong", Tone.STRONG)), EMPTY, *paragraph(picture.sentence, width)]
+    title = "Nothing is wrong" if picture.trouble is ExitStatus.WELL else "What is wrong"
+    lines = [line(Piece(title, Tone.STRONG)), EMPTY, *paragraph(picture.sentence, width)]
     for text in picture.complaints:
         lines += [EMPTY, *paragraph(f"! {text}", width, Tone.WARN, "  ")]
     for level, title, tone in (
@@ -277,7 +277,8 @@ def _recent(title: str, rows: Sequence[StoryRow], width: int, clock: Clock) -> l
         lines.append(line(Piece(f"({counted(len(rows) - RECENT_RECORDS, 'older one')} left out)", Tone.DIM)))
     for row in rows[-RECENT_RECORDS:]:
         tone = cells.LEVEL_TONES.get(row.record.level, Tone.PLAIN)
-        text = f"{clock(row.record.at_ms)}  {listed(row.tellers)}: {row.text}"
+        told = "" if is_said(row) else f"{listed(row.tellers)}: "
+        text = f"{clock(row.record.at_ms)}  {told}{row.text}"
         lines += paragraph(text, width, tone, "    ")
     return lines if rows else [*lines, line("nothing")]
 

@@ -13,7 +13,7 @@ from zcluster.console.top.lines import EMPTY, Line, Piece, Tone, fit, line
 from zcluster.console.top.reading import clean
 from zcluster.console.top.rows import Window, chosen_at, groups_of, names_of, nodes_of, story_of, window
 from zcluster.console.top.state import PANES, Pane, ViewState
-from zcluster.console.top.story import Clock, StoryRow, tellers_text
+from zcluster.console.top.story import Clock, StoryRow, is_said, tellers_text
 from zcluster.console.top.tables import group_grid, node_grid
 
 STORY_ROWS = 6
@@ -39,7 +39,10 @@ def plan(documents: Documents, state: ViewState, room: int) -> Plan:
         return Plan({pane: max(1, room - 1) if pane is state.pane else 0 for pane in PANES}, 0, 0)
     streams = 4 if room >= STREAMS_ROOM and documents.streams is not None else 1
     heads = len(PANES) + streams
-    gap = 1 if room - heads - 3 >= wanted[Pane.GROUPS] + wanted[Pane.NODES] + 6 else 0
+    # Only where there is room for it always: what appears and vanishes moves everything below.
+    gap = (
+        1 if room >= STREAMS_ROOM and room - heads - 3 >= wanted[Pane.GROUPS] + wanted[Pane.NODES] + 6 else 0
+    )
     left = room - heads - 3 * gap
     rows = dict.fromkeys(PANES, 0)
     for pane in PANES:
@@ -141,12 +144,10 @@ def _story(documents: Documents, state: ViewState, width: int, height: int, cloc
 def _record(row: StoryRow, mark: str, clock: Clock) -> Line:
     record = row.record
     loud = "ALARM " if record.level == "alarm" else ""
-    # Many a text begins with who tells it.
-    is_said = len(row.tellers) == 1 and row.text.startswith(f"{row.tellers[0]}: ")
     return line(
         mark,
         Piece(f"{clock(record.at_ms)} ", Tone.DIM),
-        Piece("" if is_said else f"{tellers_text(row, TELLERS_WIDTH)}: ", Tone.NOTE),
+        Piece("" if is_said(row) else f"{tellers_text(row, TELLERS_WIDTH)}: ", Tone.NOTE),
         Piece(loud + row.text, cells.LEVEL_TONES.get(record.level, Tone.PLAIN)),
     )
 

@@ -5,10 +5,11 @@ What must hold: pure, bounded; rows stand in the order of arrival, because clock
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from zcluster.adapters.journal import Record
+from zcluster.console.top.picture import GroupRow
 from zcluster.console.top.reading import clean
 from zcluster.console.words import duration, listed
 
@@ -64,12 +65,15 @@ def _is_same(one: Record, other: Record) -> bool:
 
 def last_changes(rows: Sequence[StoryRow]) -> dict[str, Record]:
     """The newest takeover of each group that the story still has."""
-    found: dict[str, Record] = {}
-    for row in rows:
-        group = row.record.facts.get("group")
-        if row.record.code == CHANGE_CODE and isinstance(group, str):
-            found[group] = row.record
-    return found
+    return {str(row.record.facts.get("group")): row.record for row in rows if row.record.code == CHANGE_CODE}
+
+
+def last_change(group: GroupRow, changes: Mapping[str, Record]) -> Record | None:
+    """How its holder came to it. A record that names another one is older than what is seen: the newer was missed."""
+    record = changes.get(group.name)
+    if record is None or (group.holder and record.facts.get("to_node") != group.holder):
+        return None
+    return record
 
 
 def change_text(record: Record) -> str:
@@ -86,6 +90,11 @@ def change_text(record: Record) -> str:
         cause = f"{GIVEN_UP[reason]} {holder}" if reason in GIVEN_UP else f"from {holder}"
     took = f", {duration(whole_ms + open_ms)}" if type(whole_ms) is int and type(open_ms) is int else ""
     return clean(cause + took)
+
+
+def is_said(row: StoryRow) -> bool:
+    """Whether the text begins with who tells it, as many do."""
+    return len(row.tellers) == 1 and row.text.startswith(f"{row.tellers[0]}: ")
 
 
 def tellers_text(row: StoryRow, width: int) -> str:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from zcluster.console.top import cells
 from zcluster.console.top.lines import Column, Grid, Line, Piece, Row, Tone, grid
 from zcluster.console.top.picture import GroupRow, NodeRow
-from zcluster.console.top.story import StoryRow, change_text, last_changes
+from zcluster.console.top.story import StoryRow, change_text, last_change, last_changes
 
 LARGEST_LINKS = 8
 SILENT_WIDTH = 6
@@ -31,7 +31,7 @@ def group_grid(
     changes = last_changes(story)
     rows: list[Row] = []
     for group in groups:
-        record = changes.get(group.name)
+        record = last_change(group, changes)
         since = "-" if group.since_ms is None else cells.span(group.since_ms + older_ms)
         is_new = group.since_ms is not None and group.since_ms < 60_000
         rows.append(
