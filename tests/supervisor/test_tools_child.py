@@ -98,10 +98,27 @@ def test_one_that_cannot_be_started_is_tried_again_later_each_time(stage: Stage)
     stage.until(lambda: stage.tools.facts().pid is not None)
 
 
-def test_one_that_says_nothing_for_long_is_ended(stage: Stage) -> None:
+def test_one_that_says_nothing_more_for_long_is_ended(stage: Stage, tmp_path: Path) -> None:
+    sign = tmp_path / "said"
+    stage.script = f"other.send(b'turning')\nopen({str(sign)!r}, 'w')\nwhile True: pass"
+    stage.until(sign.exists)
+    for late_ms in (tools_child.LOOK_MS, tools_child.SILENT_LIMIT_MS):
+        due_ms = stage.tools.deadline()
+        stage.node.late_ms += late_ms
+        stage.until(lambda due_ms=due_ms: stage.tools.deadline() != due_ms)  # type: ignore[misc]
+    stage.until(lambda: len(stage.children) == 2)
+    assert "SIGKILL" in stage.node.told[0].text
+
+
+def test_one_that_starts_slowly_is_waited_for_and_not_for_ever(stage: Stage) -> None:
     stage.script = "while True: pass"
     stage.until(lambda: stage.tools.facts().pid is not None)
+    due_ms = stage.tools.deadline()
     stage.node.late_ms += tools_child.SILENT_LIMIT_MS
+    stage.until(lambda: stage.tools.deadline() != due_ms)
+    assert stage.tools.facts().pid is not None
+    assert stage.node.told == []
+    stage.node.late_ms += tools_child.START_LIMIT_MS
     stage.until(lambda: len(stage.children) == 2)
     assert "SIGKILL" in stage.node.told[0].text
 

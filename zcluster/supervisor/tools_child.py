@@ -22,6 +22,9 @@ from zcluster.supervisor.side_thread import Sequel
 
 LOOK_MS = 10_000
 SILENT_LIMIT_MS = 30_000
+# Before its first sign. It loads half a second's worth of modules and gives way to everybody: on two processors under a
+# load of fifty it took a minute, and was ended and begun anew for ever by the limit above.
+START_LIMIT_MS = 300_000
 BATCH_PACKETS, LARGEST_PACKET_BYTES = 64, 64
 KILL_WAIT_S = 1.0
 
@@ -41,6 +44,7 @@ class _Life:
     channel: LocalChannel
     started_ms: int
     heard_ms: int
+    limit_ms: int = START_LIMIT_MS
     child: ChildProcess | None = None
 
 
@@ -84,9 +88,11 @@ class ToolsChild:
     def _look(self, life: _Life, now_ms: int) -> None:
         """Whether it lives. One whose start hangs is not looked for: there is nothing to end."""
         self._look_ms = now_ms + LOOK_MS
-        if life.channel.receive(LARGEST_PACKET_BYTES, BATCH_PACKETS) or life.child is None:
+        if life.channel.receive(LARGEST_PACKET_BYTES, BATCH_PACKETS):
+            life.heard_ms, life.limit_ms = now_ms, SILENT_LIMIT_MS
+        elif life.child is None:
             life.heard_ms = now_ms
-        elif now_ms - life.heard_ms >= SILENT_LIMIT_MS:
+        elif now_ms - life.heard_ms >= life.limit_ms:
             life.child.kill()
 
     def _start(self, now_ms: int) -> None:
