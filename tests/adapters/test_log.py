@@ -182,6 +182,27 @@ def test_a_reader_that_stands_still_is_not_waited_for() -> None:
     os.close(reading)
 
 
+def test_a_long_line_is_written_whole_or_begun_anew() -> None:
+    reading, writing = os.pipe()
+    long = TOLD._replace(facts={"text": "x" * 12_000})
+    with open(writing, "w") as stream:
+        log = JsonLog(stream)
+        while True:
+            try:
+                log.write(long)
+            except BlockingIOError:
+                break
+        seen = os.read(reading, 1 << 20)
+        log.write(TOLD)
+        seen += os.read(reading, 1 << 20)
+    os.close(reading)
+    *whole, torn, last = seen.decode().split("\n")[:-1]
+    assert len(whole) > 1
+    assert {json.loads(line)["number"] for line in whole} == {3}
+    assert torn == whole[0][: len(torn)]
+    assert record_from(json.loads(last)) == TOLD
+
+
 def test_the_ids_of_messages_are_those_of_ever() -> None:
     """Whoever filters by them must not have to look again."""
     assert message_id("takeover") == "971b8913abbe5693acaa713d45f8ea51"

@@ -6,7 +6,8 @@
               ZCLUSTER_CODE, _LEVEL, _NODE, _GROUP, _EPOCH, _INCARNATION, _NUMBER, _FACTS (JSON)
 
 What must hold: a reader that stands still makes the writer wait for PATIENCE_MS, once: lines are given up until it
-reads again, and counted, for what is told is also in our own journal. What journald does not take goes out as a plain line.
+reads again, and counted, for what is told is also in our own journal. What journald does not take goes out as a plain
+line.
 
 Sources: systemd, docs/JOURNAL_NATIVE_PROTOCOL.md; systemd.exec(5), $JOURNAL_STREAM; sd-daemon(3) for priorities.
 """
@@ -31,6 +32,8 @@ JOURNALD = Path("/run/systemd/journal/socket")
 IDENTIFIER = "zcluster"
 PRIORITIES = {"alarm": 1, "warning": 4, "notice": 5, "info": 6}  # of syslog(3)
 PATIENCE_MS = 20
+# A pipe that is ready takes PIPE_BUF bytes (4096) at once, and a character has at most four.
+PIECE_CHARACTERS = 1024
 # A datagram of the kernel's usual largest size; ours are far below, as records are.
 LARGEST_FIELD_BYTES = 16 << 10
 
@@ -158,6 +161,7 @@ class _Outflow:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._patience_ms = PATIENCE_MS
+        self._is_torn = False
         self._waiting: select.poll | None = None
         try:
             descriptor = stream.fileno()
@@ -167,13 +171,17 @@ class _Outflow:
         self._waiting.register(descriptor, select.POLLOUT)
 
     def put(self, text: str) -> None:
-        """Write and flush. Raises BlockingIOError where nobody takes it."""
-        if self._waiting is not None and not self._waiting.poll(self._patience_ms):
-            self._patience_ms = 0
-            raise BlockingIOError("nobody reads the log")
+        """Write and flush. Raises BlockingIOError where nobody takes it, or not the whole of it."""
+        whole = f"\n{text}" if self._is_torn else text
+        for begin in range(0, len(whole), PIECE_CHARACTERS):
+            if self._waiting is not None and not self._waiting.poll(self._patience_ms):
+                self._patience_ms = 0
+                self._is_torn = self._is_torn or begin > 0
+                raise BlockingIOError("nobody reads the log")
+            self._stream.write(whole[begin : begin + PIECE_CHARACTERS])
+            self._stream.flush()
         self._patience_ms = PATIENCE_MS
-        self._stream.write(text)
-        self._stream.flush()
+        self._is_torn = False
 
 
 def defect(error: BaseException) -> dict[str, object]:
