@@ -6,6 +6,7 @@ scenes:  sizes         1, 10 and 100 calls through kill-host and kill-switch, be
          two-masters   two of three masters lose power at once; two slaves take their calls
          lost-slave    the slave that takes over loses power itself while calls come back; the next one has them all
          dead-links    both cluster links of every host are dead for 2 s: no call notices, and `why` tells of it
+         audio         RTP both ways in 1 and 10 calls through kill-host: how long nothing is heard
          kill-switch   the switch alone is killed, again and again: how soon the address answers on the slave
 
 Needs sipp, and root or user namespaces. One JSON line a result. Exit 0 only if no call was lost that could live and
@@ -29,7 +30,8 @@ from statistics import median
 
 from zcluster.errors import LabError
 from zcluster.lab.laboratory import FOUNDING_LIMIT_S, Laboratory
-from zcluster.lab.plan import CLUSTER_NETWORKS, SwitchKind, make_plan
+from zcluster.lab.plan import CLUSTER_NETWORKS, Network, SwitchKind, make_plan
+from zcluster.lab.rtp_capture import RtpCapture, silence
 from zcluster.lab.sip_capture import Side
 from zcluster.lab.switches import check_prefix
 from zcluster.lab.telephones import CARRIER_PORT, CallsWanted, Tally, count_calls, count_disturbed
@@ -40,6 +42,9 @@ from zcluster.lab.world import run_in_world
 
 SIZES = (1, 10, 100)
 OTHERS = 10
+WITH_AUDIO = (1, 10)
+HEARD_AGAIN_MS = 3000.0
+AUDIO_TRIALS = 3
 TAKEOVER_LIMIT_S = 15.0
 DEAD_S = 2.0
 LONGEST_OUTAGE_MS = 50.0
@@ -48,7 +53,7 @@ LOOK_EVERY_S = 0.002
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The command line. `calls`: through each group; `trials`: of kill-switch."""
+    """The command line. `calls`: through each group; `trials`: of kill-switch, and AUDIO_TRIALS at most of audio."""
 
     calls: int
     trials: int
@@ -133,6 +138,26 @@ def dead_links(lab: Laboratory, asked: Asked) -> bool:
     return not lost
 
 
+def audio(lab: Laboratory, asked: Asked) -> bool:
+    """A real switch: the fake passes no audio."""
+    group, is_good = lab.plan.groups[0], True
+    for count in WITH_AUDIO:
+        for _ in range(min(asked.trials, AUDIO_TRIALS)):
+            calls = begin_calls(lab, group, CallsWanted(count, has_audio=True))
+            ear = RtpCapture(Network.SERVICE.port(lab.plan.client.name), [group.address_v4])
+            lab.wait(1.0)
+            holder = lab.ownership(group.name).holder
+            _begin(calls)
+            lab.cut_off(holder)
+            _wait_for_another(lab, group.address_v4, [holder])
+            lost = _end(calls, "audio", [group.address_v4])
+            gone = silence(ear.end(), group.address_v4, calls.watch.since_ns, HEARD_AGAIN_MS)
+            print(json.dumps({"scene": "audio", "calls": count, **gone.facts()}), flush=True)
+            is_good = is_good and not lost and not gone.lost and gone.streams == 2 * count
+            is_good = _put_back(lab, [holder]) and is_good
+    return is_good
+
+
 def kill_switch(lab: Laboratory, asked: Asked) -> bool:
     outages, twice, pace = [], 0, Pace()
     for number in range(asked.trials):
@@ -156,6 +181,7 @@ SCENES = {
     "two-masters": Scene(5, 3, two_masters),
     "lost-slave": Scene(5, 1, lost_slave),
     "dead-links": Scene(4, 2, dead_links),
+    "audio": Scene(3, 1, audio),
     "kill-switch": Scene(4, 3, kill_switch),
 }
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import select
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
@@ -122,14 +123,12 @@ class Watch:
         return sum(each == side for each in self.parted.values())
 
 
-class SipCapture:
-    """Listens on one bridge port, in the laboratory's own network namespace."""
+class CaptureSocket:
+    """A packet socket on one bridge port, in the laboratory's own network namespace."""
 
-    def __init__(self, port: str, addresses: Sequence[str]) -> None:
+    def __init__(self, port: str) -> None:
         """Raises OSError where packet sockets are refused."""
-        self.watch = Watch()
         self._dropped = 0
-        self._addresses = {ipaddress.IPv4Address(address).packed for address in addresses}
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
@@ -148,14 +147,41 @@ class SipCapture:
         self._dropped += drops
         return self._dropped
 
-    def collect(self) -> None:
-        """Reads what has come."""
+    def read(self, wait_s: float = 0.0) -> Iterator[tuple[bytes, int]]:
+        """What has come: each frame and when, in nanoseconds of the wall. Waits so long for the first one."""
+        if wait_s:
+            select.select([self._socket], [], [], wait_s)
         with suppress(BlockingIOError):
             for _ in range(_READ_AT_MOST):
                 frame, extra, _, _ = self._socket.recvmsg(_SNAP_BYTES, 64)
-                when_ns = next((_nanoseconds(data) for _, kind, data in extra if kind == _SO_TIMESTAMPNS), 0)
-                if (seen := read_frame(frame, when_ns, self._addresses)) is not None:
-                    self.watch.note(seen)
+                yield (
+                    frame,
+                    next((_nanoseconds(data) for _, kind, data in extra if kind == _SO_TIMESTAMPNS), 0),
+                )
+
+
+class SipCapture:
+    """Listens on one bridge port."""
+
+    def __init__(self, port: str, addresses: Sequence[str]) -> None:
+        """Raises OSError where packet sockets are refused."""
+        self.watch = Watch()
+        self._addresses = {ipaddress.IPv4Address(address).packed for address in addresses}
+        self._socket = CaptureSocket(port)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._socket.close()
+
+    def dropped(self) -> int:
+        """How many frames the kernel had no room for, in all."""
+        return self._socket.dropped()
+
+    def collect(self) -> None:
+        """Reads what has come."""
+        for frame, when_ns in self._socket.read():
+            if (seen := read_frame(frame, when_ns, self._addresses)) is not None:
+                self.watch.note(seen)
 
 
 def read_frame(frame: bytes, when_ns: int, addresses: set[bytes]) -> SipSeen | None:

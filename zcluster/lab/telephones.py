@@ -11,7 +11,9 @@ import csv
 import os
 import shutil
 import signal
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
 from math import inf
@@ -32,7 +34,12 @@ PATIENCE_MS = 8000
 FIRST_MS = 8000
 AGAIN_MS = 45_000
 ENDING_S = 5.0
+_LISTENING_LIMIT_S = 10.0
 _FIRST_MARK, _MARK = "15000", "16000"
+_PLAY_MARK = "<!-- audio -->"
+_FIRST_RTP_PORT, _RTP_PORTS = 30_000, 2000
+# A second of PCMU at 8000 samples: a square wave, loud enough to be no silence.
+_TONE = (b"\x20" * 10 + b"\xa0" * 10) * 400
 _NS_PER_MS = 1_000_000
 
 
@@ -40,12 +47,14 @@ _NS_PER_MS = 1_000_000
 class CallsWanted:
     """What is to stand when the fault comes. `calls`: through the group that is hit; `others`: through the others.
 
-    `is_again`: the same calls meet the fault a second time, at their new master.
+    `is_again`: the same calls meet the fault a second time, at their new master. `has_audio`: both sides of each
+    call send audio, to a port of its own.
     """
 
     calls: int = 0
     others: int = 0
     is_again: bool = False
+    has_audio: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +112,7 @@ class Telephones:
     address: str
     wanted: Mapping[str, int]
     patience_ms: int = PATIENCE_MS
+    has_audio: bool = False
     _programs: list[Program] = field(default_factory=list)
 
     @property
@@ -118,7 +128,11 @@ class Telephones:
     def begin(self) -> None:
         """Starts the carrier, then the callers. Raises LabError without sipp."""
         self.directory.mkdir(exist_ok=True)
+        # Before the first one starts: the next would take the file away from under it.
+        for scenario in ("callee.xml", "caller.xml"):
+            self._write_scenario(scenario)
         self._start("carrier", "callee.xml", CARRIER_PORT, sum(self.wanted.values()))
+        self._wait_for_the_carrier()
         for target, calls in self.wanted.items():
             dialled = (f"{target}:{SIP_PORT}", "-s", CARRIER_NUMBER, "-r", str(CALLS_IN_SECOND))
             self._start(f"callers-{target}", "caller.xml", self.port(target), calls, *dialled)
@@ -148,19 +162,41 @@ class Telephones:
         sipp = shutil.which("sipp")
         if sipp is None:
             raise LabError("calls need `sipp`: apt-get install sip-tester")
-        patience_ms = self.patience_ms + round(1000 * self.placing_s)
-        text = (files("zcluster.lab") / "scenarios" / scenario).read_text()
-        file = self.directory / scenario
-        text = text.replace(_FIRST_MARK, str(patience_ms + FIRST_MS)).replace(_MARK, str(patience_ms))
-        file.write_text(text)
         command = [
-            *(sipp, "-sf", str(file), *words),
+            *(sipp, "-sf", str(self.directory / scenario), *words),
             *("-i", self.address, "-p", str(port), "-m", str(calls), "-l", str(calls)),
             *("-nostdin", "-trace_stat", "-fd", "1", "-stf", str(self._statistics(name))),
         ]
+        if self.has_audio:
+            # Each sipp has ports of its own: all are in one host.
+            command += ["-mp", str(_FIRST_RTP_PORT + _RTP_PORTS * len(self._programs))]
         self._statistics(name).unlink(missing_ok=True)
         environment = {**os.environ, "TERM": "dumb"}
         self._programs.append(self.host.start(name, command, self.directory / f"{name}.log", environment))
+
+    def _wait_for_the_carrier(self) -> None:
+        """Until it listens: the kernel would refuse the first call, and the switch give it up at once."""
+        carrier = self._programs[-1]
+        sockets = Path(f"/proc/{carrier.process}/net/udp")
+        until = time.monotonic() + _LISTENING_LIMIT_S
+        with suppress(OSError):
+            while carrier.is_running() and f":{CARRIER_PORT:04X} " not in sockets.read_text():
+                if time.monotonic() > until:
+                    raise LabError(f"the carrier does not listen within {_LISTENING_LIMIT_S:g} s")
+                time.sleep(0.02)
+
+    def _write_scenario(self, name: str) -> None:
+        patience_ms = self.patience_ms + round(1000 * self.placing_s)
+        text = (files("zcluster.lab") / "scenarios" / name).read_text()
+        text = text.replace(_FIRST_MARK, str(patience_ms + FIRST_MS)).replace(_MARK, str(patience_ms))
+        (self.directory / name).write_text(self._with_audio(text) if self.has_audio else text)
+
+    def _with_audio(self, text: str) -> str:
+        """The scenario with a tone from both sides, over and over, while the call lasts."""
+        sound = self.directory / "tone.ulaw"
+        sound.write_bytes(_TONE)
+        play = f'<nop><action><exec rtp_stream="{sound},-1,0"/></action></nop>'
+        return text.replace("[media_port]", "[rtpstream_audio_port]").replace(_PLAY_MARK, play)
 
     def _tally(self, name: str) -> Tally:
         try:

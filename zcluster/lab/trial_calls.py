@@ -121,6 +121,7 @@ def begin_calls(lab: Laboratory, group: GroupPlan, wanted: CallsWanted) -> Trial
         raise LabError("there is no other group that calls could go through")
     targets = {group.address_v4: wanted.calls} | (spread(wanted.others, others) if wanted.others else {})
     telephones = lab.telephones(targets, PATIENCE_MS + (AGAIN_MS if wanted.is_again else 0))
+    telephones.has_audio = wanted.has_audio
     telephones.begin()
     calls = TrialCalls(lab, telephones, group.address_v4, wanted, lab.sip)
     limit_s = telephones.placing_s + _STANDING_LIMIT_S
