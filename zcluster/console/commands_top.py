@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from zcluster.console.asked import NO_WISHES, sockets
-from zcluster.console.options import connect_option, reader_key_option, socket_option
+from zcluster.console.options import DATA_SOCKET_PATH, connect_option, reader_key_option, socket_option
 
 LEAST_WIDTH, MOST_WIDTH = 20, 1000
 LEAST_HEIGHT, MOST_HEIGHT = 5, 1000
@@ -48,10 +48,9 @@ def top(
     """
     from zcluster.console.top.local_source import LocalSource
     from zcluster.console.top.run import is_live_possible, live, once
-    from zcluster.data.questions import FILE_NAME
 
     interval_ms = int(interval_s * 1000)
-    with sockets(connect, key_path, socket_path, socket_path.with_name(FILE_NAME)) as found:
+    with sockets(connect, key_path, socket_path, socket_path.with_name(DATA_SOCKET_PATH.name)) as found:
         source = LocalSource(*found, interval_ms)
         source.refusal = NO_WISHES if connect is not None else ""
         if is_once or not is_live_possible():
