@@ -91,6 +91,19 @@ class SwitchOnSocket:
                 for each in self.server.answer(client, outputs[0]):
                     self._obey(each)
 
+    def until_with(self, outlet: SwitchEvents) -> Callable[[Callable[[], bool]], None]:
+        """What turns the switch and the outlet until something is so."""
+
+        def until(is_so: Callable[[], bool]) -> None:
+            end = time.monotonic() + PATIENCE_S
+            while not is_so():
+                assert time.monotonic() < end, f"it did not happen: {outlet.counts()}"
+                self.turn()
+                outlet.turn(monotonic_ms())
+                time.sleep(0.001)
+
+        return until
+
     def read(self, words: str) -> str:
         """What `fs_cli` shows for these words: the alias in front, looked up as FreeSWITCH does."""
         first, *others = words.split(" ")
@@ -101,25 +114,12 @@ class SwitchOnSocket:
 
 
 @contextmanager
-def stage(
-    directory: Path, subclasses: tuple[str, ...], make: Callable[[int], SwitchEvents]
-) -> Iterator[tuple[SwitchOnSocket, SwitchEvents, Callable[[Callable[[], bool]], None]]]:
-    """A switch, the outlet that `make` makes for its port, and what turns both until something is so."""
+def stage(directory: Path, subclasses: tuple[str, ...]) -> Iterator[SwitchOnSocket]:
+    """A switch for as long as it is needed."""
     switch = SwitchOnSocket(directory, subclasses)
-    outlet = make(switch.port)
-
-    def until(is_so: Callable[[], bool]) -> None:
-        end = time.monotonic() + PATIENCE_S
-        while not is_so():
-            assert time.monotonic() < end, f"it did not happen: {outlet.counts()}"
-            switch.turn()
-            outlet.turn(monotonic_ms())
-            time.sleep(0.001)
-
     try:
-        yield switch, outlet, until
+        yield switch
     finally:
-        outlet.close()
         switch.listener.close()
         switch.end()
 

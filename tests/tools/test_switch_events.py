@@ -16,6 +16,7 @@ from zcluster.tools import switch_events as outlet_module
 from zcluster.tools.loop import monotonic_ms
 from zcluster.tools.ring import Ring
 from zcluster.tools.switch_events import KEPT_MS, LARGEST_QUEUE, SwitchEvents, recent_of
+from zcluster.tools.switch_memory import LARGEST_NODES, Told
 from zcluster.tools.switch_words import headers_of
 
 STATUS = json.loads((Path(__file__).parent / "status.json").read_text())
@@ -28,8 +29,9 @@ class Play:
     def __init__(self, directory: Path) -> None:
         self.records: list[Record] = []
         self.wall_ms = 1_795_721_725_000
-        self._context = stage(directory, SUBCLASSES, self._made)
-        self.switch, self.outlet, self.until = self._context.__enter__()
+        self._context = stage(directory, SUBCLASSES)
+        self.switch = self._context.__enter__()
+        self.begin_again()
 
     def _made(self, port: int) -> SwitchEvents:
         return SwitchEvents(
@@ -47,7 +49,13 @@ class Play:
     def is_open(self) -> bool:
         return self.switch.is_listening and self.count("open") == 1
 
+    def begin_again(self) -> None:
+        """A new life of the tools process, beside the same switch."""
+        self.outlet = self._made(self.switch.port)
+        self.until = self.switch.until_with(self.outlet)
+
     def close(self) -> None:
+        self.outlet.close()
         self._context.__exit__(None, None, None)
 
 
@@ -128,8 +136,10 @@ def test_what_has_waited_too_long_is_no_news(play: Play, monkeypatch: pytest.Mon
 
 def test_an_event_without_its_answer_is_not_fired_again(play: Play) -> None:
     play.until(play.is_open)
+    play.tell(*numbered(1))
+    play.until(lambda: play.count("fired") == 1 and numbers(play) == [1])
     play.switch.answers = False
-    play.tell(*numbered(2))
+    play.tell(*numbered(2, first=2))
     for _ in range(5):
         play.outlet.turn(monotonic_ms())
     play.switch.end()
@@ -137,10 +147,63 @@ def test_an_event_without_its_answer_is_not_fired_again(play: Play) -> None:
     play.switch.answers = True
     play.switch.begin()
     play.until(play.is_open)
-    play.tell(*numbered(1, first=3))
-    play.until(lambda: bool(play.switch.heard))
-    assert numbers(play) == [3]
+    play.tell(*numbered(1, first=4))
+    play.until(lambda: len(play.switch.heard) > 1)
+    assert numbers(play) == [1, 4]
     assert play.count("unconfirmed") == 2
+
+
+def test_a_new_life_of_the_tools_fires_nothing_again(play: Play) -> None:
+    play.until(play.is_open)
+    play.tell(*numbered(12))
+    play.until(lambda: len(play.switch.heard) == 12)
+    play.outlet.close()
+    play.begin_again()
+    play.tell(*numbered(4, first=10))
+    other = LOST._replace(node="pbx3", number=1)
+    play.tell(other, LOST._replace(incarnation=LOST.incarnation + 1, number=1))
+    play.until(lambda: len(play.switch.heard) == 15)
+    assert numbers(play) == [*range(1, 14), 1, 1]
+    assert play.count("known") == 3
+
+
+def test_a_new_life_of_the_switch_knows_nothing(play: Play) -> None:
+    play.until(play.is_open)
+    play.tell(*numbered(3))
+    play.until(lambda: len(play.switch.heard) == 3)
+    play.outlet.close()
+    play.switch.end()
+    play.switch.begin()
+    play.begin_again()
+    play.until(play.is_open)
+    play.tell(*numbered(3))
+    play.until(lambda: len(play.switch.heard) == 6)
+    assert play.count("known") == 0
+
+
+def test_what_was_told_is_believed_as_far_as_it_can_be_read() -> None:
+    for text in ("-ERR no reply\n", "", "[]", '{"pbx2":1}', '{"pbx2":["a",1]}', "[" * 100_000):
+        told = Told()
+        told.read(text)
+        assert not told.knows(LOST)
+    for place, known in (
+        ([LOST.incarnation, LOST.number], True),
+        ([LOST.incarnation, LOST.number - 1], False),
+    ):
+        told = Told()
+        told.read(json.dumps({"pbx2": place}))
+        assert told.knows(LOST) is known
+    assert not told.knows(LOST._replace(number=0, incarnation=0))
+
+
+def test_of_how_many_nodes_it_is_remembered_is_bounded() -> None:
+    told = Told()
+    for number in range(LARGEST_NODES + 5):
+        told.add(LOST._replace(node=f"n{number}"))
+    told.add(LOST._replace(node=f"n{LARGEST_NODES}", number=1))
+    kept = json.loads(told.text())
+    assert len(kept) == LARGEST_NODES
+    assert kept[f"n{LARGEST_NODES}"] == [LOST.incarnation, LOST.number]
 
 
 def test_no_more_is_out_than_the_bound(play: Play) -> None:

@@ -2,10 +2,11 @@
 
 It has a connection of its own to the event socket, apart from those of the data process, and hears no events on it.
 
-What must hold: each record is fired once into each life of the switch, in order, while the queue holds it; what was
-not fired is counted by its reason. An event whose answer never came may have been fired and is not sent again. Events
-go before pages; a page is sent when it says something else than before, and the status every ten seconds besides, so
-that its hour can be believed. A switch that is away, slow or hostile costs this process a bounded queue.
+What must hold: each record is fired once into each life of the switch, in order, while the queue holds it; the switch
+keeps how far it is told, for the next life of this process. What was not fired is counted by its reason. An event
+whose answer never came may have been fired and is not sent again. Events go before pages; a page is sent when it says
+something else than before, and the status every ten seconds besides, so that its hour can be believed. A switch that
+is away, slow or hostile costs this process a bounded queue.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from zcluster.errors import CommandRefused, SwitchUnavailable
 from zcluster.switch import notices
 from zcluster.switch.client import EslClient
 from zcluster.switch.commands import Command, api, set_global
+from zcluster.switch.frames import ApiResponse, CommandReply
 from zcluster.switch.notices import Notice
 from zcluster.switch.wishes import Login, Wishes
 from zcluster.tools import switch_pages as pages
 from zcluster.tools.loop import monotonic_ms
 from zcluster.tools.outlet import StatusDocument
 from zcluster.tools.ring import Ring
+from zcluster.tools.switch_memory import Told
 from zcluster.tools.switch_words import event_of
 
 LARGEST_QUEUE = 1000
@@ -42,6 +45,7 @@ FIRE_PAUSE_MS = 20
 ANSWER_LIMIT_MS = 30_000
 PAGES_PAUSE_MS = 1000
 ORIGIN = "tools"
+MEMORY = f"{pages.VARIABLE} told"
 RECENT_RECORDS = 300
 RECENT_BYTES = 1 << 20
 
@@ -49,6 +53,7 @@ RECENT_BYTES = 1 << 20
 class _Sent(Enum):
     EVENT = auto()
     PAGE = auto()
+    MEMORY = auto()
     ALIAS = auto()
 
 
@@ -75,6 +80,8 @@ class SwitchEvents:
         self._document_ms = 0
         self._problem = ""
         self._fire_ms = 0
+        self._told = Told()
+        self._is_told_known = False
         self._groups: tuple[str, ...] = ()
         # What stands in the switch, and when the pages may be looked at again.
         self._pages: dict[str, str] = {}
@@ -92,7 +99,7 @@ class SwitchEvents:
         """What the connection waits for, events that may go, or the next look at the pages."""
         due_ms = self._client.deadline()
         dues = [] if due_ms is None else [due_ms]
-        if self._client.is_open and self._queue and len(self._out) < LARGEST_OUT:
+        if self._client.is_open and self._may_fire():
             dues.append(self._fire_ms)
         elif self._client.is_open and (self._is_status_new or self._is_story_new):
             dues.append(self._pages_ms)
@@ -104,7 +111,7 @@ class SwitchEvents:
         for notice in self._client.receive(now_ms):
             self._take(notice)
         if self._client.is_open:
-            if now_ms >= self._fire_ms:
+            if self._is_told_known and now_ms >= self._fire_ms:
                 self._fire()
             if not self._queue and now_ms >= self._pages_ms:
                 self._show()
@@ -136,8 +143,8 @@ class SwitchEvents:
         self._problem, self._is_status_new = reason, True
 
     def counts(self) -> Mapping[str, int]:
-        """fired; unconfirmed; dropped_full, dropped_late, unsayable, refused; pages, pages_refused; connections, lost;
-        and how it is now: open, waiting."""
+        """fired; unconfirmed; known, dropped_full, dropped_late, unsayable, refused; pages, pages_refused;
+        connections, lost; and how it is now: open, waiting."""
         return {**self._counts, "open": int(self._client.is_open), "waiting": len(self._queue)}
 
     # ---- the switch
@@ -150,16 +157,19 @@ class SwitchEvents:
                 self._pages_ms = self._now_ms
                 self._is_status_new = self._is_story_new = True
                 self._introduce()
+                if not self._is_told_known:
+                    self._send(_Sent.MEMORY, api("global_getvar", rest=MEMORY))
             case notices.Closed(was_open=was_open):
                 self._counts["lost"] += was_open
             case notices.Answered(ticket, _, answer):
-                self._settle(ticket, is_done=not answer.is_error)
+                self._settle(ticket, answer)
             case notices.Unanswered(ticket, _, _):
                 self._counts["unconfirmed"] += self._out.pop(ticket, None) is _Sent.EVENT
             case _:
                 pass
 
-    def _settle(self, ticket: int, is_done: bool) -> None:
+    def _settle(self, ticket: int, answer: CommandReply | ApiResponse) -> None:
+        is_done = not answer.is_error
         match self._out.pop(ticket, None):
             case _Sent.EVENT:
                 self._counts["fired" if is_done else "refused"] += 1
@@ -167,6 +177,10 @@ class SwitchEvents:
                 self._counts["pages" if is_done else "pages_refused"] += 1
             case _Sent.ALIAS:
                 self._counts["alias_refused"] += not is_done
+            case _Sent.MEMORY:
+                self._is_told_known = True
+                if isinstance(answer, ApiResponse):
+                    self._told.read(answer.body)
             case None:
                 pass
 
@@ -174,23 +188,36 @@ class SwitchEvents:
         """The word that fs_cli understands. No completion: FreeSWITCH would keep one more line of it each time."""
         self._send(_Sent.ALIAS, api("alias", "add", pages.VARIABLE, rest=pages.ALIAS))
 
+    def _may_fire(self) -> bool:
+        return self._is_told_known and bool(self._queue) and len(self._out) < LARGEST_OUT
+
     def _fire(self) -> None:
-        """A few at a time, and no more than may be out."""
+        """A few at a time, and no more than may be out; behind them, in one breath, how far it is told."""
+        has_fired = False
         for _ in range(min(FIRED_AT_ONCE, LARGEST_OUT - len(self._out), len(self._queue))):
             self._fire_ms = self._now_ms + FIRE_PAUSE_MS
             queued_ms, record = self._queue[0]
             if self._now_ms - queued_ms > KEPT_MS:
                 self._counts["dropped_late"] += 1
+            elif self._told.knows(record):
+                self._counts["known"] += 1
             elif not self._fire_one(record):
-                return
+                break
+            else:
+                has_fired = True
             self._queue.popleft()
+        if has_fired:
+            self._write(MEMORY, self._told.text())
 
     def _fire_one(self, record: Record) -> bool:
         try:
-            return self._send(_Sent.EVENT, event_of(record))
+            is_sent = self._send(_Sent.EVENT, event_of(record))
         except CommandRefused:
             self._counts["unsayable"] += 1
             return True
+        if is_sent:
+            self._told.add(record)
+        return is_sent
 
     def _send(self, what: _Sent, command: Command) -> bool:
         try:
