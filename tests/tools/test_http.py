@@ -106,6 +106,17 @@ def test_what_is_old_is_not_believed(endpoint: Served) -> None:
     assert endpoint.ask("/master/g1")[0] == 200
 
 
+def test_what_was_true_long_ago_is_not_believed_when_it_comes(endpoint: Served) -> None:
+    now_ms = endpoint.clock()
+    endpoint.knows(status(made_ms=now_ms - BELIEVED_MS - 1))
+    assert endpoint.ask("/master/g1")[0] == 503
+    endpoint.ahead_ms = 3_600_000
+    endpoint.knows(status(made_ms=endpoint.clock() - 500))
+    assert endpoint.ask("/master/g1")[0] == 200
+    endpoint.ahead_ms += BELIEVED_MS - 250
+    assert endpoint.ask("/master/g1")[0] == 503
+
+
 def test_head_has_no_body(endpoint: Served) -> None:
     endpoint.knows(status())
     for path, expected in (("/master/g1", 200), ("/master/g2", 503), ("/master/g3", 404), ("/metrics", 200)):

@@ -89,6 +89,7 @@ class Account:
             version=own.version,
             incarnation=own.incarnation,
             up_ms=now_ms - own.started_ms,
+            made_ms=now_ms,
             wall_ms=wall_ms(),
             silence_ms=parts.node.situation.timing.silence_ms,
             is_observing=self._configuration.is_observing,

@@ -14,6 +14,7 @@
                         null: until thawed), age_ms, left_ms (null likewise; by this host's clock), is_firm (nothing
                         was moving any more when holders were written down), holders[]: group, node
     state, version, incarnation, up_ms, expected_nodes
+    made_ms             when this was made, by the monotonic clock of this host: how old it is, for who reads it later
     groups[]            name, addresses, holder ("" for nobody), counter (its epoch's, null without holder),
                         since_ms (how long, null where unknown), phase (of our own tenure, or "")
     nodes[]             name, is_self, is_heard, is_voter, is_witness, state, position (1: primary slave; null),
@@ -82,6 +83,7 @@ class Surroundings:
     data: DataFacts | None = None
     tools: ToolsFacts | None = None
     clock_offsets: Mapping[str, int] = field(default_factory=dict)
+    made_ms: int = 0
     round_trips_us: Mapping[tuple[str, str], int] = field(default_factory=dict)
     behind_ms: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
@@ -113,6 +115,7 @@ def status_of(view: View, around: Surroundings, story: Story) -> dict[str, objec
         "version": around.version,
         "incarnation": around.incarnation,
         "up_ms": around.up_ms,
+        "made_ms": around.made_ms,
         "expected_nodes": view.expected_nodes,
         "groups": [_group(group, around, story) for group in view.groups],
         "nodes": [

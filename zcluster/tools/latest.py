@@ -21,22 +21,20 @@ class Latest:
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
         self._picture: Picture | None = None
-        self._taken_ms = 0
+        self._true_ms = 0
         self._reason = "the daemon was not heard yet"
-        self.changes = 0
-        """How often what is known has changed."""
 
     def take(self, document: StatusDocument) -> None:
         """The daemon's newest word."""
         self._picture = picture_of(document)
-        self._taken_ms = self._clock()
-        self.changes += 1
+        now_ms, made_ms = self._clock(), self._picture.made_ms
+        # It may have waited long for us to be given a processor: what counts is when it was true.
+        self._true_ms = now_ms if made_ms is None else min(made_ms, now_ms)
 
     def lose(self, reason: str) -> None:
         """The daemon does not answer."""
         self._picture = None
         self._reason = reason
-        self.changes += 1
 
     def picture(self) -> Picture | None:
         """What is known now; None while nothing is: see `reason`."""
@@ -46,5 +44,5 @@ class Latest:
         """Why nothing is known, "" while something is."""
         if self._picture is None:
             return self._reason
-        age_ms = self._clock() - self._taken_ms
+        age_ms = self._clock() - self._true_ms
         return f"the daemon was last heard {age_ms / 1000:.1f} s ago" if age_ms > BELIEVED_MS else ""

@@ -110,7 +110,7 @@ class Warned:
 class Picture:
     """The cluster as the local daemon sees it. `switch` and `copies` are None where no data process belongs.
 
-    `freeze` is None while nobody forbids moves.
+    `freeze` is None while nobody forbids moves. `made_ms`: when it was so, by this host's monotonic clock.
     """
 
     node: str
@@ -120,6 +120,7 @@ class Picture:
     version: str
     state: str
     up_ms: int | None
+    made_ms: int | None
     generation: int | None
     quorum: int | None
     hears_majority: bool
@@ -167,6 +168,7 @@ def picture_of(document: StatusDocument) -> Picture:
         version=whole.text("version"),
         state=whole.text("state"),
         up_ms=whole.number("up_ms"),
+        made_ms=whole.number("made_ms"),
         generation=whole.number("generation"),
         quorum=whole.number("quorum"),
         hears_majority=whole.flag("hears_majority"),
