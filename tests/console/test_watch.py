@@ -22,9 +22,11 @@ from hypothesis import strategies as some
 from tests.console.pages import page
 from zcluster.adapters.control_socket import ControlSocket
 from zcluster.adapters.journal import Record
+from zcluster.console.watch.command import Wish, run
 from zcluster.console.watch.events import (
     CALLS,
     STORY,
+    STREAMS,
     Connected,
     Counted,
     Disconnected,
@@ -37,6 +39,7 @@ from zcluster.console.watch.events import (
 from zcluster.console.watch.pages import Style, lines
 from zcluster.console.watch.polls import Counts, Verdicts
 from zcluster.console.words import WIDTH
+from zcluster.errors import ControlSocketError
 from zcluster.supervisor.questions import Questions
 from zcluster.supervisor.story import Story
 
@@ -244,17 +247,19 @@ def test_the_verdict_is_told_when_it_changes(daemon: Daemon, watching: Callable[
 
 
 def test_without_a_daemon_it_says_so_and_ends_with_three(watching: Callable[..., Watcher]) -> None:
-    for words in ((), ("status",), ("calls",)):
-        watcher = watching(*words)
-        status, _, errors = watcher.rest()
-        assert status == 3
-        assert "no daemon listens" in errors
+    status, _, errors = watching().rest()
+    assert (status, "no daemon listens" in errors) == (3, True)
 
 
-def test_a_node_without_a_data_process_says_why(daemon: Daemon, watching: Callable[..., Watcher]) -> None:
-    watcher = watching("calls")
-    status, _, errors = watcher.rest()
-    assert (status, "has no data process" in errors) == (3, True)
+@pytest.mark.parametrize("stream", STREAMS)
+def test_without_a_daemon_no_stream_begins(stream: str, tmp_path: Path) -> None:
+    with pytest.raises(ControlSocketError, match="no daemon listens"):
+        run(tmp_path / "control.sock", tmp_path / "data.sock", Wish((stream,)))
+
+
+def test_a_node_without_a_data_process_says_why(daemon: Daemon, tmp_path: Path) -> None:
+    with pytest.raises(ControlSocketError, match="has no data process"):
+        run(tmp_path / "control.sock", tmp_path / "data.sock", Wish((CALLS,)))
 
 
 def test_on_a_terminal_it_is_wrapped_and_coloured(daemon: Daemon, tmp_path: Path) -> None:
