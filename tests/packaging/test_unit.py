@@ -94,6 +94,19 @@ def test_the_directories_are_those_of_the_file(service: dict[str, str]) -> None:
     assert (name, path) == (defaults["key_file"].default.name, str(defaults["key_file"].default))
 
 
+def test_the_state_directory_of_a_package_is_that_of_the_service(service: dict[str, str]) -> None:
+    lines = (SYSTEMD / "zcluster.tmpfiles.conf").read_text().splitlines()
+    (line,) = [line.split() for line in lines if line and line[0] != "#"]
+    assert line == [
+        "d",
+        f"/var/lib/{service['StateDirectory']}",
+        service["StateDirectoryMode"],
+        service["User"],
+        service["Group"],
+        "-",
+    ]
+
+
 def test_it_is_watched_and_started_again(service: dict[str, str]) -> None:
     assert service["Type"] == "notify"
     assert service["Restart"] == "on-failure"
