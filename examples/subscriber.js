@@ -10,7 +10,7 @@ const curve = {
   curveServerKey: key.server,
   curvePublicKey: key.public,
   curveSecretKey: key.secret,
-  receiveTimeout: 10000, // a node says something each second
+  receiveTimeout: 60000, // a node says something each second
 };
 
 async function main() {

@@ -13,7 +13,7 @@ host, key = sys.argv[1], json.loads(Path(sys.argv[2]).read_text())
 published, questions = zmq.Context.instance().socket(zmq.SUB), zmq.Context.instance().socket(zmq.REQ)
 for socket, port in ((published, key["port"]), (questions, key["port"] + 1)):
     socket.curve_serverkey, socket.curve_publickey = key["server"].encode(), key["public"].encode()
-    socket.curve_secretkey, socket.rcvtimeo = key["secret"].encode(), 10_000  # a beat comes each second
+    socket.curve_secretkey, socket.rcvtimeo = key["secret"].encode(), 60_000  # a beat comes each second
     socket.connect(f"tcp://{host}:{port}")
 published.subscribe("zc1.event."), published.subscribe("zc1.heartbeat.")
 life, number, printed = 0, 0, set()  # how far we are with that daemon, and which records were printed

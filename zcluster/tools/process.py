@@ -126,7 +126,8 @@ class _Heart:
 def _be_ordinary() -> None:
     with suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    # Signals to the daemon often go to its whole group.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_DATA, (LARGEST_MEMORY_BYTES, LARGEST_MEMORY_BYTES))
