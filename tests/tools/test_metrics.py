@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
@@ -156,8 +158,36 @@ def test_a_text_is_made_once_for_who_asks_at_the_same_time() -> None:
         world.text.text(OPENMETRICS)
     assert world.text.made == 2
     for number in range(50):
-        world.text.text(f"application/openmetrics-text; version=1.{number}.0")
-    assert len(world.text._texts) <= 4
+        _, content_type = world.text.text(
+            f"application/openmetrics-text; version=1.{number}.0; escaping=dots"
+        )
+        assert content_type.startswith("application/openmetrics-text; version=1.0.0")
+    assert world.text.text("text/plain;version=1.0.0;escaping=allow-utf-8")[1].startswith("text/plain")
+    assert world.text.made == 2
+
+
+WORDS = st.sampled_from(
+    [
+        "application/openmetrics-text",
+        "text/plain",
+        "*/*",
+        ";version=",
+        ";escaping=",
+        "1.0.0",
+        "abc",
+        "\u00b2",
+        ",",
+        ";",
+        "q=0",
+    ]
+)
+
+
+@settings(max_examples=50)
+@given(st.lists(WORDS, max_size=10).map("".join) | st.text(st.characters(max_codepoint=255), max_size=60))
+def test_whatever_is_asked_for_there_is_a_text(accept: str) -> None:
+    text, content_type = World(status()).text.text(accept)
+    assert content_type.startswith("application/openmetrics-text; version=1.0.0") == text.endswith(b"# EOF\n")
 
 
 def test_takeovers_are_counted_by_cause_and_measured() -> None:

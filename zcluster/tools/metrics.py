@@ -28,7 +28,9 @@ from zcluster.tools.picture import Picture
 
 # A text that is asked for again within this time is the same one.
 FRESH_MS = 250
-LARGEST_TEXTS = 4
+# The library knows more versions and escapings of both formats. Our names are the same in all of them; who names
+# another version each time would have a text made each time; and a version that is no number is a TypeError (0.26).
+OPENMETRICS = "application/openmetrics-text"
 
 UP = "zcluster_up"
 TAKEOVERS, DURATION = "zcluster_takeovers", "zcluster_takeover_duration_seconds"
@@ -67,7 +69,7 @@ class MetricsText(Collector):
         self._story = story
         self._figures = figures
         self._clock = clock
-        self._texts: dict[str, tuple[bytes, str]] = {}
+        self._texts: dict[bool, tuple[bytes, str]] = {}
         self._made_ms = 0
         self._was_known = False
         self.made = 0
@@ -78,14 +80,12 @@ class MetricsText(Collector):
         if now_ms >= self._made_ms + FRESH_MS or is_known != self._was_known:
             self._texts.clear()
             self._made_ms, self._was_known = now_ms, is_known
-        encode, content_type = choose_encoder(accept)
-        found = self._texts.get(content_type)
-        if found is None:
-            found = encode(self), content_type
+        is_openmetrics = wants_openmetrics(accept)
+        if is_openmetrics not in self._texts:
+            encode, content_type = choose_encoder(f"{OPENMETRICS};version=1.0.0" if is_openmetrics else "")
+            self._texts[is_openmetrics] = encode(self), content_type
             self.made += 1
-            if len(self._texts) < LARGEST_TEXTS:
-                self._texts[content_type] = found
-        return found
+        return self._texts[is_openmetrics]
 
     def collect(self) -> Iterator[Metric]:
         """Every family, for the library's encoders."""
@@ -140,6 +140,12 @@ class MetricsText(Collector):
             for group in sorted({*groups, *by_group}):
                 legs.add_metric((group,), by_group[group])
             yield legs
+
+
+def wants_openmetrics(accept: str) -> bool:
+    """Which of the two formats the header asks for first; neither is the older one."""
+    kinds = (wanted.partition(";")[0].strip().lower() for wanted in accept.split(","))
+    return next((kind for kind in kinds if kind in (OPENMETRICS, "text/plain")), "") == OPENMETRICS
 
 
 def _empty(family: Family) -> AnyFamily:
