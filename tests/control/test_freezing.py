@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.control.cluster import Cluster, settings
-from zcluster.control.document import Freeze
+from zcluster.control.document import Freeze, Pin
 from zcluster.control.events import (
     FreezeAsked,
     FreezeOver,
@@ -18,6 +18,7 @@ from zcluster.control.events import (
     ThawAsked,
 )
 from zcluster.control.frozen import LARGEST_REASON_BYTES, bounded_who, reason_fault
+from zcluster.control.ownership import Phase
 
 FIVE = ("a", "b", "c", "d", "e")
 NOW_MS = 1_790_000_000_000
@@ -291,6 +292,35 @@ def test_frozen_in_the_midst_of_a_move_the_group_is_held_in_the_end(five: Cluste
     assert holders.keys() == {"g1", "g2"}
     assert freeze is not None
     assert dict(freeze.holders) == holders
+
+
+@pytest.mark.parametrize(
+    ("phase", "firmly", "after"),
+    [
+        (Phase.CLAIMING, False, None),
+        (Phase.PROBING, False, Phase.PROBING),
+        (Phase.OPENING, False, Phase.OPENING),
+        (Phase.CLAIMING, True, None),
+        (Phase.PROBING, True, None),
+        (Phase.OPENING, True, Phase.CLOSING),
+        (Phase.LAPSED, True, Phase.CLOSING),
+        (Phase.HOLDING, True, Phase.HOLDING),
+    ],
+)
+def test_what_a_frozen_document_forbids_ends_with_its_coming(
+    five: Cluster, phase: Phase, firmly: bool, after: Phase | None
+) -> None:
+    name = idle(five)[0]
+    node = five.nodes[name]
+    assert node.holder.claim(node.seeker.watches["g1"], "", "test", {})
+    node.holder.tenures["g1"].phase = phase
+    document = node.situation.document
+    assert document is not None
+    freeze = Freeze("r", "w", "a", NOW_MS, 0, (Pin("g1", five.holders()["g1"]),), firmly)
+    node.situation.enact(document._replace(generation=9, freeze=freeze))
+    node.freezing.enforce()
+    tenure = node.holder.tenures.get("g1")
+    assert (tenure.phase if tenure is not None else None) is after
 
 
 def test_a_pair_alone_cannot_freeze_and_a_survivor_does_not_take_over() -> None:

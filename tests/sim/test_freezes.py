@@ -8,10 +8,8 @@ import pytest
 
 from zcluster.control.council import Council
 from zcluster.control.document import Document, Durable, Freeze, Pin, Settings
-from zcluster.control.freezing import Freezing
 from zcluster.control.node import Node
 from zcluster.control.situation import Situation
-from zcluster.control.units import GroupName
 from zcluster.simulator.campaign import play, tell
 from zcluster.simulator.checkers import Violation
 from zcluster.simulator.cores import make_node
@@ -33,14 +31,6 @@ class DeafSituation(Situation):
     @property
     def freeze(self) -> Freeze | None:
         return None
-
-
-class HastySituation(Situation):
-    """What is frozen here may be taken as soon as a freeze, though not firm, guesses so; elsewhere as well."""
-
-    def may_take(self, group: GroupName) -> bool:
-        freeze = self.freeze
-        return freeze is None or not freeze.is_firm or freeze.holder_of(group) == self.name
 
 
 class ForgetfulCouncil(Council):
@@ -80,17 +70,6 @@ def deaf_node1(node: Node) -> None:
 
 def forgetful(node: Node) -> None:
     node.council.__class__ = ForgetfulCouncil
-
-
-class LaxFreezing(Freezing):
-    """What was claimed before goes on, whatever is written down of it."""
-
-    def enforce(self) -> None:
-        self.enforced = self._s.document
-
-
-def lax(node: Node) -> None:
-    node.freezing.__class__ = LaxFreezing
 
 
 @pytest.mark.slow
