@@ -7,11 +7,13 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.config.texts import GOOD, accepted
 from tests.tools.canned import status, takeover, with_group
@@ -242,6 +244,21 @@ def test_a_request_in_single_bytes_is_a_request(endpoint: Served) -> None:
         for byte in b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n":
             client.sendall(bytes((byte,)))
         assert client.recv(4096).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.lists(
+        st.binary(max_size=60) | st.sampled_from([b"GET ", b"/metrics", b" HTTP/1.1\r\n", b"\r\n"]),
+        max_size=8,
+    )
+)
+def test_no_bytes_end_it(endpoint: Served, pieces: list[bytes]) -> None:
+    with endpoint.connect() as client:
+        with suppress(OSError):
+            for piece in pieces:
+                client.sendall(piece)
+    assert endpoint.ask("/healthz")[0] == 503
 
 
 def test_an_address_that_is_not_there_is_tried_again() -> None:

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import json
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tools.canned import status, with_group
+from zcluster.tools.health import alive, master, ready
+from zcluster.tools.latest import Latest
+from zcluster.tools.metrics import MetricsText
 from zcluster.tools.metrics_families import FIGURES, FROM_STATUS
+from zcluster.tools.metrics_story import StoryLedger
 from zcluster.tools.picture import MOST_ITEMS, FreezeSeen, picture_of
 
 JSON = st.recursive(
@@ -53,6 +59,13 @@ def test_a_document_of_any_form_is_read_as_far_as_it_goes(changes: dict[str, obj
             assert len(labels) == len(family.labels)
             assert all(label.isprintable() for label in labels)
             assert number == float(number)
+    latest = Latest(lambda: 0)
+    latest.take(status(**changes))
+    assert (
+        MetricsText(latest, StoryLedger("n2"), dict, lambda: 0).text("")[0].startswith(b"# HELP zcluster_up")
+    )
+    for verdict in (alive(picture, ""), ready(picture, ""), master(picture, "", "g1")):
+        assert json.loads(json.dumps(verdict.plain()))["text"]
 
 
 def test_lists_are_bounded() -> None:
