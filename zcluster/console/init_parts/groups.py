@@ -68,8 +68,8 @@ def propose(
     own = frozenset(_own_addresses(interfaces))
     free = _Free(own | {address for address, _ in by_address}, taken)
     groups = [
-        _of_profiles(number, address, link, seen, address in own, free)
-        for number, ((address, link), seen) in enumerate(by_address.items(), 1)
+        _of_profiles(address, link, seen, address in own, free)
+        for (address, link), seen in by_address.items()
     ]
     if not groups:
         address, todo = free.in_network(links[0])
@@ -95,44 +95,42 @@ def _why_aside(profile: ProfileSeen) -> str:
 
 
 def _of_profiles(
-    number: int, address: Address, link: LinkProposal, seen: Sequence[ProfileSeen], is_own: bool, free: _Free
+    address: Address, link: LinkProposal, seen: Sequence[ProfileSeen], is_own: bool, free: _Free
 ) -> GroupProposal:
+    """The group has the name of its first profile: no other group has that one."""
     names = tuple(profile.name for profile in seen)
-    notes = [
-        f"{profile.name} has its media on {profile.rtp}: rtp-ip must be the floating address as well"
-        for profile in seen
-        if profile.rtp not in (profile.sip, None)
-    ]
-    notes += [
-        f"{profile.name} tells the outside that it is {profile.external}: what stands there must send to the "
-        "floating address"
-        for profile in seen
-        if profile.external
-    ]
+    spoken = f"{listed(names)} {'listens' if len(names) == 1 else 'listen'}"
     if is_own:
         floating, todo = free.in_network(link)
-        name = listed(names)
-        verb = "listens" if len(names) == 1 else "listen"
-        notes.insert(
-            0, f"{name} {verb} on {address}, an address that this host keeps. What moves must be none of a"
+        note = (
+            f"{spoken} on {address}, an address that this host keeps. What moves must be none of a host's own: "
+            "telephones and carriers have to be sent to the address below instead."
         )
-        notes.insert(1, "host's own: telephones and carriers have to be sent to the address below instead.")
         todo = (
             *todo,
-            f"set sip-ip and rtp-ip of {name} to {floating.ip} on every host, and send telephones and carriers "
-            "there (docs/freeswitch.md)",
+            f"set sip-ip and rtp-ip of {listed(names)} to {floating.ip} on every host, and send telephones and "
+            "carriers there (docs/freeswitch.md)",
         )
     else:
         floating = ip_interface(f"{address}/{link.network.prefixlen}")
-        verb = "listens" if len(names) == 1 else "listen"
-        notes.insert(
-            0, f"{listed(names)} {verb} on it already. From now on zcluster alone may give it to a host."
-        )
+        note = f"{spoken} on it already. From now on zcluster alone may give it to a host."
         todo = (
             f"take {address} out of whatever gives it to a host today (keepalived, Pacemaker, the network's "
             "configuration)",
         )
-    return GroupProposal(f"sip{number}", floating, link, names, tuple(notes), todo)
+    return GroupProposal(names[0], floating, link, names, (note, *_remarks(seen)), todo)
+
+
+def _remarks(seen: Sequence[ProfileSeen]) -> Iterator[str]:
+    """What of a profile would stay behind when its address moves."""
+    for profile in seen:
+        if profile.rtp not in (profile.sip, None):
+            yield f"{profile.name} has its media on {profile.rtp}: rtp-ip must be the floating address as well"
+        if profile.external:
+            yield (
+                f"{profile.name} tells the outside that it is {profile.external}: what stands there must send to the "
+                "floating address"
+            )
 
 
 def _own_addresses(interfaces: Sequence[HostInterface]) -> Iterator[Address]:
