@@ -82,7 +82,7 @@ def record_of(uuid: str, profile: str = "sip1", build: str = BUILD, **variables:
         profile,
         "dead",
         uuid,
-        call_xml(uuid, profile, "inbound", answered_s, **variables),
+        call_xml(uuid, profile, variables.pop("direction", "inbound"), answered_s, **variables),
     )
     return record_of_row(row, build)
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import zlib
+from ipaddress import IPv6Address
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from zcluster.telephony.metadata import (
     CSEQ_END,
     CSEQ_MARGIN,
     MAX_METADATA_BYTES,
+    bracketed_peer,
     next_cseq,
     pack_metadata,
     partner_of,
@@ -59,6 +62,24 @@ def test_only_the_variables_are_touched() -> None:
 def test_nothing_but_plain_words_is_added(value: str) -> None:
     with pytest.raises(AssertionError):
         with_variables(call_xml("a", "sip1"), {"x": value})
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "10.0.0.1", "caller.example", "fe80::1%25eth0", "fe80::1%", "::1>x", "1:2", "%FF%FE", "::" * 99],
+)
+def test_what_is_no_plain_ipv6_address_gets_no_brackets(address: str) -> None:
+    assert bracketed_peer(call_xml("a", "sip1", sip_network_ip=address)) == ""
+
+
+@given(st.ip_addresses(v=6))
+def test_the_address_of_an_ipv6_caller_is_read_and_put_back_in_brackets(address: IPv6Address) -> None:
+    metadata = call_xml("a", "sip1", sip_network_ip=quote(str(address), safe=""))
+    peer = bracketed_peer(metadata)
+    assert peer == f"[{address}]"
+    again = with_variables(metadata, {"sip_network_ip": peer})
+    assert read_variables(again)["sip_network_ip"] == peer
+    assert bracketed_peer(again) == ""
 
 
 @pytest.mark.parametrize(

@@ -228,6 +228,21 @@ def test_a_lone_leg_runs_its_extension_without_announcements() -> None:
     assert skips == {"a": True, "b": False, "c": False}
 
 
+@pytest.mark.parametrize(
+    ("direction", "address", "loads"),
+    [
+        ("inbound", "fd77%3A9%3A%3A250", "[fd77:9::250]"),
+        ("inbound", "%5Bfd77%3A9%3A%3A250%5D", "[fd77:9::250]"),
+        ("inbound", "10.77.9.250", "10.77.9.250"),
+        ("outbound", "fd77%3A9%3A%3A250", "fd77:9::250"),
+    ],
+)
+def test_the_route_back_to_an_ipv6_caller_has_brackets(direction: str, address: str, loads: str) -> None:
+    """The switch makes a URI of it as it stands; of a bare one none, and the call is lost."""
+    world = taken_over({"a": record_of("a", direction=direction, sip_network_ip=address)})
+    assert read_variables(loaded(world)[0].metadata)["sip_network_ip"] == loads
+
+
 def test_a_bond_that_outlived_its_bridge_is_not_loaded() -> None:
     """With it the switch would wait for the other leg, in vain and for ever."""
     world = taken_over({"a": record_of("a", signal_bond="b", last_bridge_to="b")})

@@ -1,7 +1,8 @@
 """The call XML of FreeSWITCH's recovery table: read what we need of it, pack it, add variables to it.
 
-What must hold: bytes from a peer never grow beyond MAX_METADATA_BYTES; what we add are numbers and plain words; no
-reader raises anything but BadMessage, whatever the bytes. Key material of SRTP is in here: nothing of it is told.
+What must hold: bytes from a peer never grow beyond MAX_METADATA_BYTES; what we add are numbers, plain words and
+addresses; no reader raises anything but BadMessage, whatever the bytes. Key material of SRTP is in here: nothing of
+it is told.
 The XML is not parsed as a whole: FreeSWITCH writes one flat list of url-encoded variables (switch_ivr.c,
 switch_ivr_set_xml_chan_vars) and reads the first callflow and its first extension (switch_core_sqldb.c,
 recover_callback).
@@ -9,11 +10,12 @@ recover_callback).
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from zcluster.errors import BadMessage
 
@@ -24,6 +26,7 @@ MAX_PACKED_BYTES = 60 * 1024
 METADATA_LEVEL = 1
 
 SIP_INVITE_CSEQ = "sip_invite_cseq"
+SIP_NETWORK_IP = "sip_network_ip"
 SKIP_ANNOUNCEMENTS = "recovery_skip_announcement_type_applications"
 BONDS = ("signal_bond", "originate_signal_bond")
 
@@ -41,7 +44,8 @@ _PARTY = re.compile(rb"<(caller_id_number|destination_number)>([^<]*)</")
 _EXTENSION = re.compile(rb"<extension\b[^>]*>(.*?)</extension>", re.DOTALL)
 _APPLICATION = re.compile(rb'<application app_name="limit" app_data="([^"]*)"')
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_VALUE = re.compile(r"[A-Za-z0-9_]+")
+_VALUE = re.compile(r"[A-Za-z0-9_]+|\[[0-9A-Fa-f:.]+\]")
+_NETWORK_IP = re.compile(rb"<sip_network_ip>([^<]{1,128})</sip_network_ip>")
 _LIMIT = "limit_usage_"
 _ASKED = ("direction", "bridge_to", "last_bridge_to", *BONDS, "recovered", SIP_INVITE_CSEQ)
 
@@ -129,7 +133,7 @@ def partner_of(variables: Mapping[str, str]) -> str:
 def with_variables(metadata: bytes, wanted: Mapping[str, str | None]) -> bytes:
     """The metadata with these variables set, each once, or taken away (None). Raises BadMessage.
 
-    Names and values are ours: an ASCII word each.
+    Names and values are ours: an ASCII word each, or an IPv6 address in brackets.
     """
     head, variables, tail = _split(metadata)
     for name, value in wanted.items():
@@ -137,8 +141,23 @@ def with_variables(metadata: bytes, wanted: Mapping[str, str | None]) -> bytes:
         assert value is None or _VALUE.fullmatch(value)
         variables = re.sub(rb"[ \t]*<%b>[^<]*</%b>\n?" % (name.encode(), name.encode()), b"", variables)
         if value is not None:
-            variables += f"<{name}>{value}</{name}>\n".encode()
+            variables += f"<{name}>{quote(value, safe='')}</{name}>\n".encode()
     return head + _BEGIN + variables + _END + tail
+
+
+def bracketed_peer(metadata: bytes) -> str:
+    """The IPv6 address that the leg's requests came from, in brackets as in a URI; "" for any other.
+
+    FreeSWITCH makes the first Route of an inbound leg that it recovers of the bare address (sofia_glue.c:2334). That
+    is no URI: its re-INVITE goes out without a description of the media, and the call ends with 500.
+    """
+    found = _NETWORK_IP.search(metadata)
+    try:
+        peer = ipaddress.IPv6Address(_decoded(found[1])) if found else None
+    except ValueError:
+        return ""
+    # A scope has no place in a URI, and no meaning on another host.
+    return "" if peer is None or peer.scope_id is not None else f"[{peer}]"
 
 
 def next_cseq(wall_ms: int, last: int) -> int:

@@ -31,7 +31,9 @@ from zcluster.telephony.lost_calls import LostCall
 from zcluster.telephony.metadata import (
     BONDS,
     SIP_INVITE_CSEQ,
+    SIP_NETWORK_IP,
     SKIP_ANNOUNCEMENTS,
+    bracketed_peer,
     next_cseq,
     unpack_metadata,
     with_variables,
@@ -50,6 +52,8 @@ OTHER_PROFILE = "its profile is not one of the group's"
 NO_PARTNER = "its other leg is not here"
 LIVES_HERE = "the leg that the switch had of it here did not end"
 NOT_BROUGHT_BACK = "the switch did not bring it back"
+
+INBOUND = "inbound"
 
 # Some 5 ms of a processor: pulses and heartbeats of a whole node wait for it.
 READ_LEGS = 250
@@ -263,7 +267,8 @@ class Takeover:
         try:
             record = unpack_call(body_of(entry.record))
             cseq = next_cseq(wall_ms, record.cseq)
-            metadata = with_variables(unpack_metadata(record.metadata), self._additions(record, cseq))
+            metadata = unpack_metadata(record.metadata)
+            metadata = with_variables(metadata, self._additions(record, metadata, cseq))
         except BadMessage:
             self._outcome[uuid] = UNREADABLE
             return None
@@ -273,8 +278,10 @@ class Takeover:
         row = Row(runtime_uuid, record.technology, record.profile, record.hostname, uuid, metadata)
         return row, replace(record, cseq=cseq)
 
-    def _additions(self, record: CallRecord, cseq: int) -> dict[str, str | None]:
+    def _additions(self, record: CallRecord, metadata: bytes, cseq: int) -> dict[str, str | None]:
         wanted: dict[str, str | None] = {SIP_INVITE_CSEQ: str(cseq)}
+        if record.direction == INBOUND and (peer := bracketed_peer(metadata)):
+            wanted[SIP_NETWORK_IP] = peer
         partner = self._legs.get(record.partner)
         if not record.partner or (partner is not None and partner.state == RINGING):
             # A bond that leads nowhere would keep it waiting, mute, for ever.
