@@ -271,6 +271,8 @@ def test_it_is_its_owners_alone_and_replaces_nothing(host: Host) -> None:
     refused = CliRunner().invoke(commands, ["report", "--config", str(host.config), "--out", str(host.out)])
     assert isinstance(refused.exception, ZclusterError)
     assert "there is a file already" in str(refused.exception)
+    status, output = host.report("--json")
+    assert (status, json.loads(output)["ok"]) == (1, False)
     assert host.out.read_bytes() == before
     assert not list(host.out.parent.glob("*.part"))
 

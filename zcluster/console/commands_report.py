@@ -5,6 +5,7 @@ What must hold: importing this loads nothing heavy beyond click.
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import click
 
 from zcluster.console.options import DATA_SOCKET_PATH, config_option, json_option, socket_option
+from zcluster.errors import ZclusterError
 
 DEFAULT_SINCE = "24h"
 DEFAULT_RECORDING_MIB = 16
@@ -67,18 +69,25 @@ def report(
 
     It also works when the daemon is dead, and its README says what it could not get. Exit status: 0 written, 1 not.
     """
-    from zcluster.console.report import run
+    from zcluster.console.report import SCHEMA, run
     from zcluster.console.report_parts.node import Asked
     from zcluster.console.since import since_ms
 
-    asked = Asked(
-        config=config,
-        socket=socket_path,
-        data_socket=socket_path.with_name(DATA_SOCKET_PATH.name),
-        node_name=node_name,
-        since_ms=since_ms(since, time.time_ns() // 1_000_000),
-        has_calls=with_calls,
-        recording_bytes=recording_mib << 20,
-        places=places,
-    )
-    sys.exit(run(asked, out, as_json))
+    try:
+        asked = Asked(
+            config=config,
+            socket=socket_path,
+            data_socket=socket_path.with_name(DATA_SOCKET_PATH.name),
+            node_name=node_name,
+            since_ms=since_ms(since, time.time_ns() // 1_000_000),
+            has_calls=with_calls,
+            recording_bytes=recording_mib << 20,
+            places=places,
+        )
+        status = run(asked, out, as_json)
+    except ZclusterError as error:
+        if not as_json:
+            raise
+        click.echo(json.dumps({"schema": SCHEMA, "ok": False, "error": str(error)}))
+        status = 1
+    sys.exit(status)
