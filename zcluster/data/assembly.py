@@ -223,6 +223,8 @@ class DataProcess:
             }
             for name, tables in self.replicator.tables.items()
         }
+        # What an adopter has taken over stays with the orphan for a while, and counts no more.
+        current = {name: set(tables.winners().values()) for name, tables in self.replicator.tables.items()}
         copies = [
             {
                 "node": stream.node,
@@ -234,6 +236,7 @@ class DataProcess:
                 "behind": copy.behind,
                 "percent": copy.percent,
                 "is_orphan": copy.is_orphan,
+                "is_current": not copy.is_orphan or stream in current[stream.name],
             }
             for tables in self.replicator.tables.values()
             for stream, copy in tables.copies.items()

@@ -9,8 +9,9 @@
     {"ask": "clear"}            -> {"ok": true, "text"}: an operator says that the switch is well again
 
 "streams" has "own" (by stream: "records", of which "claims" say whose groups are whose; "sequence": changes so far;
-"is_whole"), "copies" (a list: "node", "incarnation", "stream", "records", "claims", "sequence": changes applied, "behind":
-changes not applied yet, "percent", "is_orphan"), "paths" (over which link each node is read), "links", "figures".
+"is_whole"), "copies" (a list: "node", "incarnation", "stream", "records", "claims", "sequence": changes applied,
+"behind": changes not applied yet, "percent", "is_orphan", "is_current": false of an orphan whose groups others have
+adopted), "paths" (over which link each node is read), "links", "figures".
 
 Lists take "group", "node", "profile" and "match" (texts), "limit" (1 to 2000) and "from" (the "next" of the last
 answer, "" when there is no more); with "count": true they answer "total" and "by" instead of rows.

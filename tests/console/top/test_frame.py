@@ -138,6 +138,19 @@ def test_all_complaints_are_counted_and_shown_in_full_on_their_screen() -> None:
     assert sum("bad thing 8" in line for line in every) >= 1
 
 
+def test_what_was_adopted_is_not_called_orphaned_and_rates_need_one_life() -> None:
+    plain = {"stream": "calls", "records": 12, "claims": 1, "percent": 100, "behind": 0}
+    adopted = {**plain, "node": "pbx4", "is_orphan": True, "is_current": False, "incarnation": 1}
+    known = documents(5, 3, has_streams=False)
+    for at_ms, sequence, incarnation in ((1000, 100, 1), (3000, 150, 1), (5000, 10, 2)):
+        living = {**plain, "node": "pbx5", "incarnation": incarnation, "sequence": sequence}
+        known = known.take(Came("streams", {"copies": [adopted, living]}), at_ms)
+        line = next(line for line in shown(known) if line.startswith(" STREAMS"))
+        assert "calls 11" in line
+        assert "orph" not in line
+        assert ("25.0/s" in line) == (at_ms == 3000)
+
+
 def test_what_all_nodes_tell_is_one_row() -> None:
     texts = [
         record("pbx9 fell silent: last heard", "silent", "warning", f"pbx{at}", {"node": "pbx9"})

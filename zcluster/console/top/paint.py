@@ -7,7 +7,7 @@ Source for the synchronised update: https://gist.github.com/christianparpart/d8a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from io import StringIO
 
@@ -22,8 +22,8 @@ STYLES = {
     Tone.PLAIN: Style(),
     Tone.DIM: Style(dim=True),
     Tone.STRONG: Style(bold=True),
-    Tone.HEAD: Style(bold=True, underline=True),
-    Tone.FOCUS: Style(bold=True, reverse=True),
+    Tone.HEAD: Style(underline=True),
+    Tone.FOCUS: Style(color="cyan", bold=True, underline=True),
     Tone.GOOD: Style(color="green"),
     Tone.NOTE: Style(color="cyan"),
     Tone.WARN: Style(color="yellow", bold=True),
@@ -42,6 +42,8 @@ PLAIN_STYLES = {
     for tone in (Tone.LOUD_GOOD, Tone.LOUD_NOTE, Tone.LOUD_WARN, Tone.LOUD_BAD)
 }
 CHOSEN = Style(reverse=True)
+# In a chosen row only what is wrong keeps its colour: reversed, all the others would make a patchwork of it.
+KEPT_IN_CHOSEN = frozenset((Tone.WARN, Tone.BAD))
 BEGIN, END = b"\x1b[?2026h", b"\x1b[?2026l"
 _ASCII = str.maketrans({"…": "~", "─": "-"})
 
@@ -94,10 +96,17 @@ class Painter:
         """What goes before and after a text."""
         key = (tone, is_chosen)
         if key not in self._codes:
-            style = self._styles[tone] + (CHOSEN if is_chosen else Style())
+            style = style_of(tone, is_chosen, self._styles)
             before, _, after = style.render("\0", color_system=self._system).partition("\0")
             self._codes[key] = (before, after)
         return self._codes[key]
+
+
+def style_of(tone: Tone, is_chosen: bool, styles: Mapping[Tone, Style] = STYLES) -> Style:
+    """How a piece looks in its row."""
+    if not is_chosen:
+        return styles[tone]
+    return CHOSEN + styles[tone] if tone in KEPT_IN_CHOSEN else CHOSEN
 
 
 def plain(lines: Sequence[Line]) -> str:
@@ -120,6 +129,10 @@ def picture(lines: Sequence[Line], title: str) -> str:
     for each in lines:
         text = Text(no_wrap=True, end="")
         for piece in each.pieces:
-            text.append(piece.text, STYLES[piece.tone] + (CHOSEN if each.is_chosen else Style()))
+            style = style_of(piece.tone, each.is_chosen)
+            # Some viewers drop the spaces that a text begins with.
+            bare = piece.text.lstrip(" ")
+            text.append(piece.text[: len(piece.text) - len(bare)], style)
+            text.append(bare, style + Style(meta={"bare": len(text)}))
         console.print(text, soft_wrap=True, end="\n")
     return console.export_svg(title=title, unique_id="top")

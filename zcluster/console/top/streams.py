@@ -115,7 +115,7 @@ def sample_of(body: Mapping[str, Any], at_ms: int) -> Sample:
             found.append(((node, name, 0), reading.count(entry, "sequence"), row))
     for entry in reading.rows(body, "copies"):
         name, writer = reading.text(entry, "stream"), reading.text(entry, "node")
-        if name not in STREAM_NAMES:
+        if name not in STREAM_NAMES or not reading.flag(entry, "is_current", True):
             continue
         row = StreamRow(
             name,
