@@ -62,16 +62,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 def test_the_wheel_in_a_fresh_environment(built: Built, tmp_path: Path) -> None:
     """What pipx does: an environment of its own, the wheel with what it needs, its command."""
-    run(sys.executable, "-m", "venv", tmp_path / "venv")
-    run(
-        tmp_path / "venv/bin/python",
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        built.wheel,
-    )
+    python = tmp_path / "venv/bin/python"
+    run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv")
+    pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
+    run(*pip, "install", "--quiet", "--no-compile", built.wheel)
     program = tmp_path / "venv/bin/zcluster"
     assert run(program, "--version").startswith("zcluster, version ")
     run(program, "keygen", tmp_path / "cluster.key")
@@ -152,10 +146,11 @@ def test_nothing_tells_where_it_was_built(built: Built) -> None:
         check=False,
     ).stdout.strip() or os.environ.get("PIP_INDEX_URL", "")
     host = re.sub(r"^\w+://([^/@]*@)?([^/:]+).*", r"\2", index)
-    words = [str(ROOT), str(built.tree.parent), "/tmp/tmp.", "direct_url"]
+    words = [str(ROOT), str(built.tree.parent), "/tmp/tmp."]
     words += [host] if host and host not in ("pypi.org", "localhost") else []
     for path in built.tree.rglob("*"):
         assert path.suffix != ".pyc"
+        assert path.name != "direct_url.json"
         if path.is_file() and not path.is_symlink():
             content = path.read_bytes()
             assert [word for word in words if word.encode() in content] == [], path
@@ -183,13 +178,13 @@ def test_its_python_finds_its_own_packages(built: Built) -> None:
     link = built.tree / "usr/lib/zcluster/bin/python"
     target = os.path.normpath("/usr/lib/zcluster/bin/" + os.readlink(link))
     said = run(target, "-m", "zcluster", "--version", PYTHONPATH=str(built.site), PYTHONDONTWRITEBYTECODE="1")
-    assert said.startswith("zcluster, version ")
+    assert ", version " in said
 
 
 def test_the_licences_of_what_is_bundled_are_named(built: Built) -> None:
     text = (built.tree / "usr/share/doc/zcluster/copyright").read_text()
     for folder in built.site.glob("*.dist-info"):
-        name = folder.name.rsplit("-", 1)[0]
+        name = folder.name.split("-")[0]
         assert name.lower() in text.lower(), name
     assert "License: MPL-2.0" in text
 
