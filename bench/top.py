@@ -83,7 +83,7 @@ def measure(
         used, took = used_ns(top.pid) - before, time.monotonic() - begun
         os.write(ours, b"q")
         drained(ours, 0.2)
-        top.wait(10)
+        top.wait(60)
     os.close(ours)
     frames = written.count(FRAME)
     return 100 * used / 1e9 / took, len(written) / took, written.count(b"\x1b[2J"), frames / took
