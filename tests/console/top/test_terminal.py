@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 SHELL_SIGN = "back-in-the-shell"
 TMUX = shutil.which("tmux")
 
