@@ -10,8 +10,8 @@ from socket import socket
 
 from zcluster.adapters.bus import BusKeys
 from zcluster.adapters.local_channel import LocalChannel
-from zcluster.data.assembly import Plan
 from zcluster.adapters.orphan import end_with_the_other_side
+from zcluster.data.assembly import Plan
 from zcluster.data.process import run_on
 from zcluster.switch.wishes import Login
 from zcluster.telephony.settings import TelephonySettings

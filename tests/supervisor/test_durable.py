@@ -8,12 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from zcluster.adapters.durable import DurableFile, decode, encode
-from zcluster.control.document import Document, Durable, Handover, Held, LongGrant
+from zcluster.control.document import Document, Durable, Freeze, Handover, Held, LongGrant, Pin
 from zcluster.errors import StateFileError
 
 names = some.text(max_size=8)
+times = some.integers(0, 1 << 60)
+pins = some.lists(some.builds(Pin, names, names), max_size=3).map(tuple)
+freezes = some.builds(Freeze, names, names, names, times, times, pins, some.booleans())
 documents = some.builds(
-    Document, names, some.integers(0, 1 << 60), some.lists(names, min_size=1, max_size=5).map(tuple)
+    Document,
+    names,
+    some.integers(0, 1 << 60),
+    some.lists(names, min_size=1, max_size=5).map(tuple),
+    pins=pins,
+    freeze=some.none() | freezes,
 )
 durables = some.builds(
     Durable,

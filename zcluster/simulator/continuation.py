@@ -139,11 +139,9 @@ class Translated:
                 name = beat.node, beat.incarnation, beat.sequence
                 copies = [happened.BeatRepeated(*name, other) for other in others]
                 return [happened.BeatReceived(beat, first), *copies]
-            case (
-                happened.BeatRepeated(_, _, _, link)
-                | happened.LinkChanged(link)
-                | happened.ReferenceSeen(link)
-            ):
+            case happened.BeatRepeated(_, _, _, link):
+                return [event._replace(link=name) for name in self._names[link]]
+            case happened.LinkChanged(link) | happened.ReferenceSeen(link):
                 return [replace(event, link=name) for name in self._names[link]]
             case _:
                 return [event]
