@@ -86,11 +86,6 @@ def last_scroll(documents: Documents, state: ViewState, size: Size, moment: Mome
     return max(0, text_length(documents, state, size, moment) - max(1, room - 1))
 
 
-def is_at_end(screen: Screen) -> bool:
-    """Whether a text is looked at from its end: the latest is what is asked for."""
-    return screen is Screen.WHY
-
-
 def _text(documents: Documents, state: ViewState, size: Size, moment: Moment) -> list[Line]:
     older_ms = 0 if documents.is_old else documents.age_ms(moment.now_ms)
     match state.screen:

@@ -130,7 +130,8 @@ def picture(lines: Sequence[Line], title: str) -> str:
         text = Text(no_wrap=True, end="")
         for piece in each.pieces:
             style = style_of(piece.tone, each.is_chosen)
-            # Some viewers drop the spaces that a text begins with.
+            # Some viewers drop the spaces that a text begins with, so they stand alone; without a mark of its own
+            # rich would join what follows to them.
             bare = piece.text.lstrip(" ")
             text.append(piece.text[: len(piece.text) - len(bare)], style)
             text.append(bare, style + Style(meta={"bare": len(text)}))
