@@ -73,7 +73,7 @@ def telephone(scenario: str, directory: Path, *words: str) -> Iterator[subproces
     assert sipp, "these tests need sipp: apt-get install sip-tester"
     file = directory / scenario
     text = (files("zcluster.lab") / "scenarios" / scenario).read_text()
-    file.write_text(text.replace('"15000"', '"2000"').replace('"16000"', '"2000"'))
+    file.write_text(text.replace('"15000"', '"2000"').replace('"16000"', '"2000"').replace('"5000"', '"500"'))
     command = [sipp, "-sf", str(file), *words, "-i", HOST, "-m", "1", "-l", "1", "-nostdin"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=directory) as program:
         try:
