@@ -55,8 +55,21 @@ class Built:
         return dict(line.split(": ", 1) for line in lines if ": " in line and line[0] != " ")
 
 
+def has_python_of_the_distribution() -> bool:
+    """Whether there is one that the package could run on: an image with a Python of its own has none."""
+    wanted = "import sys; sys.exit(sys.version_info < (3, 11))"
+    programs = [Path(f"/usr/bin/python{version}") for version in ("3", "3.13", "3.12", "3.11")]
+    return any(
+        subprocess.run([program, "-c", wanted], check=False).returncode == 0
+        for program in programs
+        if program.exists()
+    )
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    if not has_python_of_the_distribution():
+        pytest.skip("no python3 >= 3.11 of the distribution in /usr/bin, so no package can be built for it")
     return Built(tmp_path_factory.mktemp("packages"))
 
 
@@ -117,7 +130,8 @@ def test_the_units_programs_and_documents_are_in_the_package(built: Built) -> No
 def test_it_is_for_one_python_of_the_distribution(built: Built) -> None:
     fields = built.fields()
     minor = int(built.site.parent.name.removeprefix("python3."))
-    assert f"python3 (>= 3.{minor}), python3 (<< 3.{minor + 1})" in fields["Depends"]
+    bounds = f"python3 (>= 3.{minor}), python3 (<< 3.{minor + 1})"
+    assert bounds in fields["Depends"] or f"python3.{minor}, " in fields["Depends"]
     assert "\n".join(built.paths).count(f"cpython-3{minor}-") >= 3, "compiled parts are for that one"
     assert re.fullmatch(r"\d+\.\d+\.\d+\S*-\d+", fields["Version"])
 
