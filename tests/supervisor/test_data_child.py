@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -213,9 +215,22 @@ def test_one_that_says_nothing_is_begun_anew(stage: Stage) -> None:
     stage.until(lambda: stage.data.facts().pid is not None)
     stage.behaviour = "echo"
     stage.node.late_ms += data_child.SILENT_LIMIT_MS
+    stage.loop.turn()
+    assert stage.data.facts().restarts == 0, "it may still be loading its modules"
+    stage.node.late_ms += data_child.START_LIMIT_MS - data_child.SILENT_LIMIT_MS
     stage.until(lambda: stage.data.facts().restarts == 1)
-    assert "has said nothing for 30 s" in stage.node.told[0].text
+    assert "has said nothing for 120 s" in stage.node.told[0].text
     stage.until(lambda: stage.node.problems() == {})
+
+
+def test_one_that_stands_still_is_begun_anew_sooner_than_one_that_never_spoke(stage: Stage) -> None:
+    stage.until(lambda: stage.node.problems() == {})
+    pid = stage.data.facts().pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    stage.node.late_ms += data_child.SILENT_LIMIT_MS
+    stage.until(lambda: "data-abandoned" in stage.node.codes())
+    assert "has said nothing for 30 s" in stage.node.told[0].text
 
 
 @playing("babble")

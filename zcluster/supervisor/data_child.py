@@ -40,6 +40,8 @@ FLUSH_MS = 20
 ENDING_LIMIT_MS = 1000
 UNREAD_LIMIT_MS = 10_000
 SILENT_LIMIT_MS = 30_000
+# Before its first word, while it loads its modules on a host that has other things to do.
+START_LIMIT_MS = 120_000
 BATCH_PACKETS = 64
 # In one second: of what it tells, what reaches the journal; of packets, what is read before it counts as broken.
 LARGEST_TOLD, LARGEST_PACKETS, WINDOW_MS = 50, 2000, 1000
@@ -65,6 +67,7 @@ class _Life:
     channel: LocalChannel
     heard_ms: int
     started_ms: int
+    limit_ms: int = START_LIMIT_MS
     child: ChildProcess | None = None
     reader: PacketReader = field(default_factory=PacketReader)
     groups: Groups | None = None
@@ -143,7 +146,7 @@ class DataChild:
         times = [self._start_ms, self._words.deadline(self._news.holds_nothing())]
         life = self._life
         if life is not None and not life.is_abandoned:
-            times.append(life.heard_ms + SILENT_LIMIT_MS)
+            times.append(life.heard_ms + life.limit_ms)
             if life.channel.waits():
                 times.append(life.flush_ms)
         elif life is not None:
@@ -171,7 +174,7 @@ class DataChild:
         elif now_ms - life.unread_ms >= UNREAD_LIMIT_MS:
             self._abandon(life, f"has read nothing for {(now_ms - life.unread_ms) // 1000} s")
             return
-        if now_ms - life.heard_ms >= SILENT_LIMIT_MS:
+        if now_ms - life.heard_ms >= life.limit_ms:
             self._abandon(life, f"has said nothing for {(now_ms - life.heard_ms) // 1000} s")
 
     # ---- lives
@@ -281,7 +284,7 @@ class DataChild:
             self._abandon(life, f"says more than {LARGEST_PACKETS} things in a second")
             return
         for packet in found:
-            life.heard_ms = now_ms
+            life.heard_ms, life.limit_ms = now_ms, SILENT_LIMIT_MS
             try:
                 message = life.reader.read(packet)
             except BadMessage:
