@@ -224,7 +224,7 @@ def test_one_that_says_nothing_is_begun_anew(stage: Stage) -> None:
 
 
 def test_one_that_stands_still_is_begun_anew_sooner_than_one_that_never_spoke(stage: Stage) -> None:
-    stage.until(lambda: stage.node.problems() == {})
+    stage.until(lambda: stage.data.figures == {"alive": 1})
     pid = stage.data.facts().pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
