@@ -7,6 +7,7 @@ import pytest
 from tests.config.texts import GOOD, RING, SERVICE, accepted, one_fault, refused
 from zcluster.config.configuration import ToolsSettings
 from zcluster.config.load import load
+from zcluster.config.tools_dangers import tools_dangers
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "conf" / "example.toml"
 
@@ -90,3 +91,20 @@ def test_all_faults_at_once() -> None:
         "tools.readers[0]",
     }
     assert refused(SERVICE + "[[tools]]\n")
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ("", []),
+        ("[tools]\n", []),
+        ("[tools]\nreaders = []\n", ["tools.readers"]),
+        ("[tools]\nreaders = []\nlisten = []\n", []),
+        ('[tools]\nmetrics = "ring1"\n', []),
+        ('[tools]\nmetrics = "service"\n', ["tools.metrics"]),
+    ],
+)
+def test_what_is_dangerous_or_means_nothing(lines: str, found: list[str]) -> None:
+    warned = list(tools_dangers(accepted(GOOD + lines)))
+    assert [fault.key for fault in warned] == found
+    assert all(fault.mend for fault in warned)

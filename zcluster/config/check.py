@@ -17,6 +17,7 @@ from zcluster.config.hook_dangers import hook_dangers
 from zcluster.config.host import HostFacts, KeyFileState
 from zcluster.config.names import is_wildcard
 from zcluster.config.switch_dangers import switch_dangers
+from zcluster.config.tools_dangers import tools_dangers
 from zcluster.control.units import majority
 
 # Long-dead nodes leave the voters one by one, never below three (zcluster.control.council.LEAST_ROSTER).
@@ -79,6 +80,7 @@ def warnings(configuration: Configuration, facts: HostFacts) -> tuple[Fault, ...
         *_about_groups(configuration),
         *_about_sites(configuration),
         *switch_dangers(configuration, facts),
+        *tools_dangers(configuration),
         *hook_dangers(configuration, facts.programs),
         *_about_host(configuration, facts),
     )
