@@ -31,6 +31,7 @@ class SmallDaemon:
         self.questions: list[Mapping[str, object]] = []
         self.is_answering = True
         self.lost = 0
+        self.refusal = ""
         self._followers: list[int] = []
         self._socket = ControlSocket(run_dir / FILE_NAME)
 
@@ -58,6 +59,9 @@ class SmallDaemon:
                 self._answer(request.client, request.body)
 
     def _answer(self, client: int, body: Mapping[str, Any]) -> None:
+        if body["ask"] == "status" and self.refusal:
+            self._socket.answer(client, {"ok": False, "error": self.refusal})
+            return
         if body["ask"] == "status":
             self.statuses += 1
             self._socket.answer(client, self.status())

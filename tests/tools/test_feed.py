@@ -166,6 +166,16 @@ def test_a_daemon_that_is_stopped_is_told_too(stage: Stage) -> None:
     assert "does not answer" in stage.heard.reasons[0]
 
 
+def test_a_daemon_that_gives_no_status_is_told_too(stage: Stage) -> None:
+    assert stage.daemon is not None
+    stage.daemon.refusal = "not now"
+    stage.until(lambda: len(stage.heard.reasons) == 1)
+    assert "not now" in stage.heard.reasons[0]
+    assert not stage.heard.statuses
+    stage.daemon.refusal = ""
+    stage.until(lambda: len(stage.heard.statuses) >= 1)
+
+
 def test_what_was_lost_is_a_record_of_its_own(stage: Stage) -> None:
     assert stage.daemon is not None
     stage.daemon.tell(told(1))

@@ -225,6 +225,8 @@ class Feed:
         if lines:
             asker.close()
             self._asker = None
+            if lines[0].get("ok") is not True:
+                raise ControlSocketError(f"{self._path}: {lines[0].get('error', 'no status')}")
             self._failures = 0
             self._is_told_unreachable = False
             for outlet in self._outlets:
