@@ -102,7 +102,7 @@ def _text(documents: Documents, state: ViewState, size: Size, moment: Moment) ->
         case Screen.RECORD:
             return record_page(documents, state, state.subject, size.width, moment.clock)
         case Screen.HELP | Screen.OVERVIEW:
-            return help_page()
+            return help_page(size.width)
 
 
 def _page(lines: list[Line], scroll: int, room: int) -> list[Line]:

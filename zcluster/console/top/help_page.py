@@ -5,7 +5,9 @@ What must hold: everything that `model` does with a key stands here.
 
 from __future__ import annotations
 
-from zcluster.console.top.lines import EMPTY, Line, Piece, Tone, line
+from zcluster.console.top.lines import EMPTY, Line, Piece, Tone, line, paragraph
+
+WORD_WIDTH = 17
 
 KEYS = (
     ("q, Ctrl-C", "quit"),
@@ -28,8 +30,11 @@ WORDS = (
     ("EPOCH", "the number of this ownership; it only grows"),
     ("LAST CHANGE", "why the holder changed, and from its last sign to the open address"),
     ("SLAVE", "1st is the primary slave, the one that takes over first"),
-    ("a link's column", "beats lost over the last 50; on wide screens also the round trip, and +ms"),
-    ("", "where its beats come so much later than on the quickest link"),
+    (
+        "a link's column",
+        "beats lost over the last 50; on wide screens also the round trip, and +ms where its beats come so much "
+        "later than on the quickest link",
+    ),
     ("SWITCH", "the last pulse through the FreeSWITCH of the asked host; well or ILL elsewhere"),
     ("GEN", "the generation of the cluster document that the node has"),
     ("CLOCK", "how far its clock is ahead of the asked host's"),
@@ -39,10 +44,22 @@ WORDS = (
 )
 
 
-def help_page() -> list[Line]:
+def help_page(width: int) -> list[Line]:
     """Keys, then words."""
     lines = [line(Piece("Keys", Tone.STRONG)), EMPTY]
-    lines += [line(Piece(f"  {key:<17}", Tone.STRONG), what) for key, what in KEYS]
+    for key, what in KEYS:
+        lines += _entry(key, what, width)
     lines += [EMPTY, line(Piece("Words", Tone.STRONG)), EMPTY]
-    lines += [line(Piece(f"  {word:<17}", Tone.STRONG), what) for word, what in WORDS]
+    for word, what in WORDS:
+        lines += _entry(word, what, width)
     return lines
+
+
+def _entry(word: str, what: str, width: int) -> list[Line]:
+    """A word, and what it means beside and under it."""
+    head = f"  {word:<{WORD_WIDTH}}"
+    first, *rest = paragraph(what, max(width - len(head), 20))
+    return [
+        line(Piece(head, Tone.STRONG), *first.pieces),
+        *(line(" " * len(head), *each.pieces) for each in rest),
+    ]

@@ -20,6 +20,13 @@ STORY_ROWS = 6
 LEAST_ROWS = {Pane.GROUPS: 1, Pane.NODES: 1, Pane.STORY: 2}
 STREAMS_ROOM = 34
 LARGEST_SHOWN_LIMITS = 12
+# From the longest to the shortest: whether rates are told, what orphaned records and registrations are called.
+STREAM_WORDINGS = (
+    (True, " orphaned", "registrations"),
+    (False, " orphaned", "registrations"),
+    (False, " orph.", "registrations"),
+    (False, " orph.", "reg."),
+)
 TITLES = {Pane.GROUPS: "groups", Pane.NODES: "nodes", Pane.STORY: "story"}
 TELLERS_WIDTH = 14
 
@@ -193,19 +200,17 @@ def _streams(documents: Documents, width: int, height: int) -> list[Line]:
 def _streams_line(documents: Documents, complete: int, copies: int, behind: int, width: int) -> str:
     """The longest of what can be said that fits."""
     assert documents.streams is not None, "drawn only with streams"
-    sums = [each for each in documents.streams.sums if each.stream != "limits"]
-    end = f"limits {len(documents.limits)}  copies {complete}/{copies}" + (
-        f" behind {behind}" if behind else ""
-    )
+    sums = {each.stream: each for each in documents.streams.sums}
+    lacking = f" behind {behind}" if behind else ""
     texts = []
-    for has_rates, word in ((True, " orphaned"), (False, " orphaned"), (False, " orph.")):
-        parts = [
-            f"{each.stream} {cells.compact(each.records)}"
-            + (f" +{cells.compact(each.orphaned)}{word}" if each.orphaned else "")
-            + (f" {cells.rate_text(each.rate)}" if has_rates and each.rate is not None else "")
-            for each in sums
-        ]
-        texts.append(f" STREAMS  {'  '.join(parts)}  {end}")
+    for has_rates, orphaned, registrations in STREAM_WORDINGS:
+        parts = [f" STREAMS  copies {complete}/{copies}{lacking}"]
+        for name, word in (("calls", "calls"), ("registrations", registrations)):
+            each = sums[name]
+            gone = f" +{cells.compact(each.orphaned)}{orphaned}" if each.orphaned else ""
+            rate = f" {cells.rate_text(each.rate)}" if has_rates and each.rate is not None else ""
+            parts.append(f"{word} {cells.compact(each.records)}{gone}{rate}")
+        texts.append("  ".join([*parts, f"limits {len(documents.limits)}"]))
     return next((text for text in texts if len(text) <= width), texts[-1])
 
 
