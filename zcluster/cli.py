@@ -206,8 +206,7 @@ def status(socket_path: Path, connect: str | None, key_path: Path, as_json: bool
     """
     from zcluster.console.status import run as run_status
 
-    with sockets(connect, key_path, socket_path) as found:
-        sys.exit(run_status(found.control, as_json))
+    sys.exit(run_status(sockets(connect, key_path, socket_path), as_json))
 
 
 @commands.command()

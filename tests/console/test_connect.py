@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -148,5 +149,8 @@ def test_the_commands_themselves(stage: BusStage, key: Path) -> None:
     refused = run("calls", *where)
     assert refused.returncode == 3
     assert "no data process" in refused.stderr
+    silent = run("status", "--json", "--connect", f"127.0.0.1:{free_ports()}", "--key", key)
+    assert silent.returncode == 3
+    assert json.loads(silent.stdout)["exit"] == 3
     nobody = run("why", "--connect", f"127.0.0.1:{free_ports()}", "--key", key)
     assert (nobody.returncode, "no answer" in nobody.stderr) == (3, True)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,14 @@ import pytest
 from tests.console.pages import LINKS, group, node, page, silent, with_nodes
 from zcluster.adapters.control_socket import ControlSocket
 from zcluster.console import status
+from zcluster.console.asked import Sockets
 from zcluster.console.verdict import ExitStatus, judge
 from zcluster.console.words import WIDTH
+
+
+def here(path: Path) -> nullcontext[Sockets]:
+    return nullcontext(Sockets(path, path))
+
 
 WELL = """\
 All 3 groups are held; 2 slaves stand ready.
@@ -278,7 +285,7 @@ def daemon(tmp_path: Path) -> Iterator[tuple[ControlSocket, dict[str, Any]]]:
 def test_the_command_prints_the_page(
     daemon: tuple[ControlSocket, dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert status.run(daemon[0].path, False) == 0
+    assert status.run(here(daemon[0].path), False) == 0
     assert capsys.readouterr().out == WELL + "\n"
 
 
@@ -286,7 +293,7 @@ def test_the_command_prints_json_with_sentence_and_exit(
     daemon: tuple[ControlSocket, dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     daemon[1]["groups"] = [group("blue", 10, "")]
-    assert status.run(daemon[0].path, True) == 2
+    assert status.run(here(daemon[0].path), True) == 2
     printed = json.loads(capsys.readouterr().out)
     assert printed["schema"] == "zcluster.status/1"
     assert printed["exit"] == 2
@@ -297,6 +304,6 @@ def test_the_command_prints_json_with_sentence_and_exit(
 def test_a_daemon_that_is_not_there(
     tmp_path: Path, as_json: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert status.run(tmp_path / "none.sock", as_json) == 3
+    assert status.run(here(tmp_path / "none.sock"), as_json) == 3
     printed = capsys.readouterr()
     assert "is `zcluster run` running on this host?" in (printed.out if as_json else printed.err)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
+from contextlib import AbstractContextManager
 from typing import Any
 
 from zcluster.adapters.control_socket import ask
+from zcluster.console.asked import Sockets
 from zcluster.console.verdict import ExitStatus, Status, is_missed, judge
 from zcluster.console.words import counted, duration, ordinal, paragraph, table
 from zcluster.errors import ControlSocketError
@@ -20,13 +21,14 @@ from zcluster.errors import ControlSocketError
 SCHEMA = "zcluster.status/1"
 
 
-def run(socket_path: Path, as_json: bool) -> int:
-    """Ask the daemon behind `socket_path`, print, and return the exit status."""
+def run(asked: AbstractContextManager[Sockets], as_json: bool) -> int:
+    """Ask the daemon, print, and return the exit status."""
     try:
-        status = ask(socket_path, {"ask": "status"})
+        with asked as found:
+            status = ask(found.control, {"ask": "status"})
         if status.get("schema") != SCHEMA:
             raise ControlSocketError(
-                f"{socket_path}: not a daemon of this version: {status.get('error', '')}"
+                f"{found.control}: not a daemon of this version: {status.get('error', '')}"
             )
     except ControlSocketError as error:
         if as_json:
