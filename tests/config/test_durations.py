@@ -22,10 +22,11 @@ def test_a_preset_alone_is_sound(preset: str, nodes: int) -> None:
     assert (unsafe(timing), dangerous(timing)) == ((), ())
 
 
-def test_a_multitude_at_standard_beats_less_often_and_is_as_sure_of_its_leases() -> None:
+def test_a_multitude_at_standard_beats_less_often_and_lives_beside_the_few() -> None:
     few, many = (timing_of("standard", nodes, table()) for nodes in (MULTITUDE_NODES - 1, MULTITUDE_NODES))
     assert few == PRESETS["standard"]
-    assert (many.lease_ms, many.grant_ms, many.margin_ms) == (few.lease_ms, few.grant_ms, few.margin_ms)
+    for voter, holder in ((few, many), (many, few)):  # while the file is being exchanged
+        assert voter.grant_ms >= holder.lease_ms + holder.least_margin_ms
     assert many.beat_ms > few.beat_ms
     assert timing_of("standard", MULTITUDE_NODES, table(beat_ms=20)).beat_ms == 20
 

@@ -106,9 +106,19 @@ PRESETS: Mapping[str, Timing] = MappingProxyType(
     }
 )
 
-# Four beats still fit a lease, and grants end a beat and a tick before silence does: a node may look once a beat.
+# Four beats fit a lease, and grants end a beat and a tick before silence does: a node may look once a beat.
 _MULTITUDES: Mapping[str, Timing] = MappingProxyType(
-    {"standard": replace(PRESETS["standard"], beat_ms=35, silence_ms=220)}
+    {
+        "standard": replace(
+            PRESETS["standard"],
+            beat_ms=38,
+            silence_ms=228,
+            lease_ms=152,
+            grant_ms=182,
+            first_probe_ms=172,
+            second_probe_ms=195,
+        )
+    }
 )
 
 
