@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from zcluster.adapters.journal import Journal, Record, record_from
+from zcluster.adapters.journal import Journal, Record, encode_line, record_from
 from zcluster.adapters.log import PlainLog
 from zcluster.control.actions import Tell
 from zcluster.supervisor.chronicle import Chronicle
@@ -80,6 +81,10 @@ def test_a_peer_hears_it_once_and_keeps_it_under_its_name(host: Host, tmp_path: 
     assert peer.published == []
 
 
+def nested(depth: int) -> object:
+    return [nested(depth - 1)] if depth else 0
+
+
 def packed(**changed: object) -> bytes:
     plain = Record(NOW_MS, "n2", "info", "state", "text", {}).plain()
     body: bytes = msgpack.packb({**plain, **changed})
@@ -105,6 +110,12 @@ def packed(**changed: object) -> bytes:
         packed(incarnation=1, number=2**53),
         packed(incarnation=1.0, number=1),
         packed(text="x" * 17_000),
+        packed(facts={"group": {b"blue": 1}}),
+        packed(facts={"group": b"blue"}),
+        packed(facts={"group": msgpack.ExtType(5, b"blue")}),
+        packed(facts={"group": nested(200)}),
+        # As deep as the reader of MessagePack goes, and deeper than the writer of JSON can follow.
+        packed(facts={"group": 0}).replace(b"\xa5group\x00", b"\xa5group" + b"\x91" * 1000 + b"\x00"),
     ],
 )
 def test_bytes_that_are_no_record_of_a_peer_are_counted_and_dropped(host: Host, body: bytes) -> None:
@@ -121,6 +132,24 @@ def test_no_bytes_raise(bodies: list[bytes]) -> None:
     )
     chronicle.hear(bodies)
     assert side_thread.stop()
+
+
+fact_values = some.recursive(
+    some.none()
+    | some.booleans()
+    | some.integers(-(2**63), 2**64 - 1)
+    | some.floats()
+    | some.text()
+    | some.binary(),
+    lambda inner: some.lists(inner) | some.dictionaries(some.text() | some.binary(), inner),
+)
+
+
+@given(some.dictionaries(some.text(), fact_values, max_size=3))
+def test_what_is_taken_of_a_peer_can_be_said_again(facts: dict[str, object]) -> None:
+    """Else the daemon would end with a defect where it writes it down, or tells a follower: every one that heard it."""
+    with contextlib.suppress(ValueError):
+        encode_line(record_from(msgpack.unpackb(packed(facts=facts))))
 
 
 def test_a_journal_that_cannot_be_written_is_counted(tmp_path: Path) -> None:

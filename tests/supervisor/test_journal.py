@@ -88,3 +88,13 @@ def test_a_record_with_a_field_of_the_wrong_kind_is_refused(key: str) -> None:
     assert record_from(plain) == record(1)
     with pytest.raises(ValueError):
         record_from({**plain, key: True})
+
+
+@pytest.mark.parametrize("depth", [17, 900])
+def test_a_line_that_is_nested_too_deeply_costs_only_itself(tmp_path: Path, depth: int) -> None:
+    """An answer that holds it is a few levels deeper still, and must be writable."""
+    deep = encode_line(record(1, deep=0)).replace(b'"deep":0', b'"deep":' + b"[" * depth + b"]" * depth)
+    (tmp_path / "journal.jsonl").write_bytes(deep + encode_line(record(2)))
+    journal = Journal(tmp_path)
+    assert journal.recent(9) == [record(2)]
+    assert journal.skipped_lines == 1

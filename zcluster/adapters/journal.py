@@ -21,6 +21,7 @@ LARGEST_BYTES = 4 << 20
 LARGEST_LINE_BYTES = 16 << 10
 LEVELS = ("info", "notice", "warning", "alarm")
 NUMBER_END = 2**53  # JSON numbers that every language keeps whole
+LARGEST_DEPTH = 16  # of lists and objects in a fact: far below what the writer of JSON can follow
 
 _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
@@ -47,7 +48,7 @@ class Record(NamedTuple):
 
 
 def record_from(value: object) -> Record:
-    """A record from JSON or MessagePack values of any origin. Raises ValueError."""
+    """A record from JSON or MessagePack values of any origin, that JSON can say again. Raises ValueError."""
     if not isinstance(value, dict):
         raise ValueError("not an object")
     at_ms, facts = value.get("at_ms"), value.get("facts", {})
@@ -55,6 +56,8 @@ def record_from(value: object) -> Record:
     words = [value.get(key) for key in ("node", "level", "code", "text")]
     if not _is_whole(at_ms) or not isinstance(facts, dict) or not all(isinstance(key, str) for key in facts):
         raise ValueError("at_ms or facts is malformed")
+    if not _is_plain(facts, LARGEST_DEPTH):
+        raise ValueError("facts hold what is no JSON, or are nested too deeply")
     if not all(isinstance(word, str) for word in words) or words[1] not in LEVELS:
         raise ValueError("node, level, code or text is malformed")
     if not _is_whole(incarnation) or not _is_whole(number) or bool(incarnation) != bool(number):
@@ -65,6 +68,20 @@ def record_from(value: object) -> Record:
 
 def _is_whole(value: object) -> TypeGuard[int]:
     return type(value) is int and 0 <= value < NUMBER_END
+
+
+def _is_plain(value: object, depth: int) -> bool:
+    match value:
+        case None | bool() | int() | float() | str():
+            return True
+        case dict():
+            inner = [*value.values()]
+            is_named = all(isinstance(key, str) for key in value)
+        case list() | tuple():
+            inner, is_named = [*value], True
+        case _:
+            return False
+    return depth > 0 and is_named and all(_is_plain(each, depth - 1) for each in inner)
 
 
 def without_facts(record: Record, size_bytes: int) -> Record:
