@@ -166,6 +166,13 @@ def test_a_plain_line_is_one_line_and_a_defect_brings_its_trace() -> None:
     assert fields_of(entry(TOLD._replace(facts=facts)))["MESSAGE_ID"] == message_id("lease-lapsed")
 
 
+def test_a_plain_line_steers_no_terminal() -> None:
+    """A text may quote what a switch or a caller said."""
+    line = log_line(TOLD._replace(text="a call of \x1b]0;owned\x07\u202e1001\x9b2J is lost \ud800"))
+    assert line.endswith(" warning n1 lease-lapsed: a call of  ]0;owned  1001 2J is lost  \n")
+    assert line[:-1].isprintable()
+
+
 def test_a_reader_that_stands_still_is_not_waited_for() -> None:
     reading, writing = os.pipe()
     with open(writing, "w") as stream:

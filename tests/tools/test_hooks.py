@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import select
 import signal
 import threading
@@ -22,7 +23,7 @@ from zcluster.adapters.journal import Record
 from zcluster.config.configuration import Hook, HookNodes
 from zcluster.tools import webhook
 from zcluster.tools.hooks import KEPT_MS, WEBHOOK, WEBHOOK_NEVER, HooksOutlet
-from zcluster.tools.hooks_program import Program
+from zcluster.tools.hooks_program import KILL_AGAIN_MS, Program
 from zcluster.tools.hooks_queue import MOST_EVENTS
 from zcluster.tools.loop import monotonic_ms
 
@@ -149,6 +150,47 @@ def test_a_program_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None
     assert world.complaints == [
         "the hook page is given up for takeover (n2/1795720873147/1): it took too long and was ended"
     ]
+
+
+def test_a_program_that_cannot_be_ended_at_once_is_ended_again_and_nobody_spins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deadline that stays in the past would turn the loop of the tools process without a pause."""
+    now_ms = monotonic_ms()
+    program = Program(("/bin/sleep", "1000"), b"", {}, now_ms)
+    try:
+        with monkeypatch.context() as held:
+            held.setattr(os, "killpg", lambda pid, number: None)
+            assert program.look(now_ms) is None
+        assert program.limit_ms == now_ms + KILL_AGAIN_MS
+        assert program.look(now_ms + 1) is None
+        ending = program.look(program.limit_ms)
+        until = time.monotonic() + LIMIT_S
+        while ending is None and time.monotonic() < until:
+            time.sleep(0.01)
+            ending = program.look(now_ms)
+        assert ending is not None
+        assert ending.is_late
+    finally:
+        program.end()
+
+
+def test_a_stop_ends_programs_whatever_number_their_descriptors_have(tmp_path: Path) -> None:
+    """Readers of the bus and scrapers may have taken the first thousand."""
+    most, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most < 1200:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    taken = [os.open("/dev/null", os.O_RDONLY) for _ in range(1024)]
+    try:
+        world = World(tmp_path, every("page", command=("/bin/sleep", "1000")))
+        world.outlet.record(takeover())
+        world.outlet.turn(monotonic_ms())
+        assert min(world.outlet.filenos()) > 1023
+        world.outlet.close()
+        assert world.outlet.filenos() == ()
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
 
 
 def test_a_program_that_is_not_there_or_writes_for_ever(tmp_path: Path) -> None:

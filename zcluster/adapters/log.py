@@ -71,10 +71,10 @@ def is_journal(stream: TextIO, environment: Mapping[str, str]) -> bool:
 
 
 def log_line(record: Record) -> str:
-    """One line for people: time, level, node, code, text."""
+    """One line for people: time, level, node, code, text. Nothing in it steers the terminal that may show it."""
     seconds, milliseconds = divmod(record.at_ms, 1000)
     at = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(seconds))
-    text = " ".join(record.text.split())
+    text = "".join(sign if sign.isprintable() else " " for sign in " ".join(record.text.split()))
     return f"{at}.{milliseconds:03d} {record.level:<7} {record.node} {record.code}: {text}\n"
 
 

@@ -175,7 +175,12 @@ class HooksOutlet:
             running = self.filenos()
             if not running:
                 return
-            select.select(running, (), (), (until_ms - now_ms) / 1000)
+            poll = (
+                select.poll()
+            )  # select(2) knows no descriptor above 1023, and strangers may have taken those below
+            for descriptor in running:
+                poll.register(descriptor, select.POLLIN)
+            poll.poll(until_ms - now_ms)
 
     def _programs(self) -> Iterator[Program]:
         return (hooked.program for hooked in self._hooked if hooked.program is not None)

@@ -17,6 +17,8 @@ from typing import NamedTuple
 KEPT_OUTPUT_BYTES = 1024
 PIECE_BYTES = 16 << 10
 MOST_PIECES = 4
+# One that a dead disk holds in the kernel, or that runs as somebody else, does not end by being told once.
+KILL_AGAIN_MS = 5000
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -42,7 +44,7 @@ class Ending(NamedTuple):
 
 
 class Program:
-    """One run. `limit_ms` is when it is ended, in monotonic milliseconds."""
+    """One run. `limit_ms` is when it is ended, or ended again, in monotonic milliseconds."""
 
     def __init__(
         self, command: Sequence[str], given: bytes, variables: Mapping[str, str], limit_ms: int
@@ -91,8 +93,9 @@ class Program:
         if self._process is None:
             self._close()
             return Ending(None, self._refusal)
-        if now_ms >= self.limit_ms and not self._is_late and self._process.poll() is None:
+        if now_ms >= self.limit_ms and self._process.poll() is None:
             self._is_late = True
+            self.limit_ms = now_ms + KILL_AGAIN_MS
             self._kill()
         status = self._process.poll()
         if status is None:
