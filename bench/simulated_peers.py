@@ -205,7 +205,7 @@ class SimulatedPeers:
 
     def _open_bus(self, node: HostPlan) -> Bus:
         keys = self._keys
-        bus = Bus(BusKeys(keys.server, keys.client, (keys.reader.public,)))
+        bus = Bus(BusKeys(keys.server, keys.client))
         for network, link in LINK_NAMES.items():
             bus.open_link(link, node.address(network), BUS_PORT)
         return bus

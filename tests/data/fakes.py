@@ -179,7 +179,7 @@ class Host:
             limits_port=0,
             run_dir=self.where,
             links=(LinkAddress("hb1", self.address, self.port),),
-            keys=BusKeys(WIRE.server, WIRE.client, (WIRE.reader.public,)),
+            keys=BusKeys(WIRE.server, WIRE.client),
             streams=StreamLimits(digest_ms=200),
         )
         self.process: DataProcess | None = DataProcess(plan, LocalChannel(other), self.stack)

@@ -6,7 +6,7 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +137,7 @@ class Reader:
         self._pair = pair
         self._server = server
 
-    def subscriber(self, *topics: str, **options: int) -> zmq.Socket[bytes]:
+    def subscriber(self, *topics: str, **options: int | bytes) -> zmq.Socket[bytes]:
         made = self._socket(zmq.SUB, options)
         for topic in topics:
             made.subscribe(topic)
@@ -155,7 +155,7 @@ class Reader:
             asker.send(msgpack.packb(question))
             return dict(msgpack.unpackb(asker.recv()))
 
-    def _socket(self, kind: int, options: dict[str, int]) -> zmq.Socket[bytes]:
+    def _socket(self, kind: int, options: Mapping[str, int | bytes]) -> zmq.Socket[bytes]:
         made = self.context.socket(kind)
         made.linger = 0
         made.rcvtimeo = PATIENCE_MS

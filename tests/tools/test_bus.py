@@ -265,6 +265,19 @@ def test_too_long_and_too_many_frames_end_or_are_left_out(stage: BusStage, reade
     assert reader.ask(ask="ping")["ok"] is True
 
 
+def test_a_subscription_that_no_topic_needs_ends_its_connection(stage: BusStage, reader: Reader) -> None:
+    """Each byte of one is kept by the publisher."""
+    with (
+        reader.subscriber("zc1.heartbeat.", "x" * 1000) as greedy,
+        reader.subscriber("zc1.heartbeat.") as other,
+    ):
+        for _ in range(3):
+            received(other)
+        assert not greedy.poll(0)
+    with reader.subscriber("zc1.", routing_id=b"r" * 255) as named:
+        received(named)
+
+
 def test_a_req_socket_is_answered_too(stage: BusStage, reader: Reader) -> None:
     made = reader._socket(zmq.REQ, {})
     with made:

@@ -3,17 +3,19 @@
 What must hold: nothing here blocks and no thread of ours is started (libzmq has one for its I/O). A slow
 or dead subscriber costs a short queue and then loses messages; it delays nobody. The readable descriptors
 are edge-triggered (zmq_getsockopt(3), ZMQ_FD): connecting and sending may swallow an edge, so `receive`
-must be called before every wait, and again while it returns anything.
+must be called before every wait, and again while it returns anything. Members alone are let in: libzmq reads a
+subscriber's subscriptions in the thread that publishes, without a bound in number or time, so that whoever is admitted
+could hold up the loop for seconds (docs/decisions/0590).
 
 A message has two frames, topic and body: `zc1.beat.<node>` carries a sealed beat, `zc1.story.<node>`
-MessagePack for tools.
+MessagePack for the other nodes.
 """
 
 from __future__ import annotations
 
 import errno
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import zmq
@@ -63,11 +65,10 @@ Socket = zmq.Socket[bytes]
 
 
 class BusKeys(NamedTuple):
-    """CURVE keys in Z85, each pair (public, secret). `readers`: further public keys that may subscribe."""
+    """CURVE keys in Z85, each pair (public, secret). Who has the client's is a member, and nobody else is let in."""
 
     server: tuple[bytes, bytes]
     client: tuple[bytes, bytes]
-    readers: tuple[bytes, ...] = ()
 
 
 class _OpenLink(NamedTuple):
@@ -84,11 +85,8 @@ class Bus:
         self._keys = keys
         self._topics = tuple(topics)
         self._context: zmq.Context[Socket] = zmq.Context(1)
-        self._admission = Admission(self._context, self._admitted())
+        self._admission = Admission(self._context, (keys.client[0],))
         self._links: dict[str, _OpenLink] = {}
-
-    def _admitted(self) -> Collection[bytes]:
-        return (self._keys.client[0], *self._keys.readers)
 
     def filenos(self) -> tuple[int, ...]:
         """What to wait on for reading; edge-triggered. It changes with `open_link` and `close_link`."""

@@ -3,7 +3,7 @@
 What must hold: nothing here blocks; what a slow peer does not take is dropped, and found by its sequence. Each link
 has its own PUB and, one port above, its own PULL; each peer has its own SUB and PUSH, on one link at a time, so that
 no peer's flood takes another's room. A peer that is silent on its link is sought on the next one. Members of the
-cluster alone may send; holders of the reader's key may subscribe. Heartbeats have sockets of their own, elsewhere.
+cluster alone may send and subscribe. Heartbeats have sockets of their own, elsewhere.
 
 Frames: `zc1.<stream>.<node>` and a body on PUB; the sender's name and a body on PUSH. `zc1.alive.<node>` is a sign
 of life where nothing else was said. A name is as good as the cluster's key: who has it may say any.

@@ -77,7 +77,7 @@ class StreamSockets:
         self._requests: zmq.Context[Socket] = zmq.Context(1)
         members = (keys.client[0],)
         self.admissions = (
-            Admission(self._publications, (*members, *keys.readers)),
+            Admission(self._publications, members),
             Admission(self._requests, members),
         )
 

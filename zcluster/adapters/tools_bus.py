@@ -20,6 +20,9 @@ LARGEST_QUESTION_BYTES = 16 << 10
 # What CURVE puts around a frame, which MAXMSGSIZE counts too (RFC 26).
 SEAL_BYTES = 64
 LARGEST_FRAMES = 8
+# What a PUB reads is handshakes and subscriptions, of which it keeps every byte as a node of a tree. Our longest topic
+# has 78 bytes; the longest command of a handshake (RFC 26: INITIATE, with an identity of 255) has less than 600.
+LARGEST_SUBSCRIPTION_BYTES = 640
 PUBLISH_QUEUE_MESSAGES = 500
 ANSWER_QUEUE_MESSAGES = 8
 QUESTION_QUEUE_MESSAGES = 64
@@ -59,7 +62,9 @@ class ToolsBus:
         self._server = server
         self._context: zmq.Context[Socket] = zmq.Context(1)
         self._admission = Admission(self._context, readers)
-        self._publisher = self._socket(zmq.PUB, {zmq.SNDHWM: PUBLISH_QUEUE_MESSAGES})
+        self._publisher = self._socket(
+            zmq.PUB, {zmq.SNDHWM: PUBLISH_QUEUE_MESSAGES, zmq.MAXMSGSIZE: LARGEST_SUBSCRIPTION_BYTES}
+        )
         self._router = self._socket(
             zmq.ROUTER,
             {

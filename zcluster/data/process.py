@@ -102,7 +102,6 @@ def plan_of(configuration: Configuration, node: str, run_dir: Path) -> Plan:
         limits_port=switch.limits_port,
         run_dir=run_dir,
         links=_own_links(configuration, node),
-        # No readers: the metadata of a call holds the keys of its media.
         keys=BusKeys(keys.server, keys.client),
         bystanders=(*configuration.witnesses, *configuration.never_master),
     )

@@ -70,7 +70,7 @@ from zcluster.supervisor.tools_start import has_tools_process, tools_process
 from zcluster.supervisor.transport import Transport
 from zcluster.wire.beacon import Envelope
 from zcluster.wire.codec import BeatEncoder
-from zcluster.wire.keys import WireKeys, derive, observing, reader_pair
+from zcluster.wire.keys import WireKeys, derive, observing
 from zcluster.wire.reader import BeatReader
 
 SWITCH_INTERVAL_S = 0.0005  # how long a side thread may keep the interpreter from the loop
@@ -89,8 +89,7 @@ def assemble(
     with ExitStack() as stack:
         ground = prepare_ground(configuration, node_name, stack)
         used = observing(secret) if configuration.is_observing else secret
-        readers = tuple(reader_pair(used, name).public for name in configuration.tools.readers)
-        yield _Assembly(configuration, ground, derive(used), readers, stack, content)
+        yield _Assembly(configuration, ground, derive(used), stack, content)
 
 
 class Running(Protocol):
@@ -110,7 +109,6 @@ class _Assembly:
         configuration: Configuration,
         ground: Ground,
         keys: WireKeys,
-        readers: tuple[bytes, ...],
         stack: ExitStack,
         content: bytes | None,
     ) -> None:
@@ -139,7 +137,7 @@ class _Assembly:
             starter = ChildStarter(content, self._name, configuration.run_dir, SIDE_PRIORITY, stack)
 
         self._reader = BeatReader((keys,), self._name, self._incarnation)
-        self._bus = Bus(BusKeys(keys.server, keys.client, readers))
+        self._bus = Bus(BusKeys(keys.server, keys.client))
         places = [link_place(local) for local in ground.identity.links]
         self._transport = Transport(
             self._name,
