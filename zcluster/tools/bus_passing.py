@@ -18,6 +18,9 @@ from zcluster.tools.bus_questions import Door, Identity, Passed
 
 LARGEST_UNDER_WAY = 4
 ANSWER_LIMIT_MS = 10_000
+# To each process, of all readers: whoever asks again as soon as it has its answer would keep busy the loop that renews
+# leases. An answer takes it a few milliseconds. The data process gives lists away page by page, as they are asked for.
+LARGEST_A_SECOND = {Door.CONTROL: 20, Door.DATA: 100}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class Passing:
         self._limit_ms = limit_ms
         self._run_dir = run_dir
         self._under_way: list[_UnderWay] = []
+        self._second_ms = 0
+        self._this_second: Counter[Door] = Counter()
 
     def filenos(self) -> tuple[int, ...]:
         """The connections."""
@@ -49,7 +54,12 @@ class Passing:
 
     def ask(self, asked: Asked, question: Passed, now_ms: int) -> str:
         """Hand it on; or why not, for the reader."""
-        if len(self._under_way) >= LARGEST_UNDER_WAY:
+        if now_ms - self._second_ms >= 1000:
+            self._second_ms = now_ms
+            self._this_second.clear()
+        self._this_second[question.door] += 1
+        is_much = self._this_second[question.door] > LARGEST_A_SECOND[question.door]
+        if is_much or len(self._under_way) >= LARGEST_UNDER_WAY:
             self.counts["passed_refused"] += 1
             return "too many questions are being answered; ask again"
         try:
