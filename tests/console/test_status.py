@@ -13,7 +13,7 @@ from tests.console.pages import LINKS, group, node, page, silent, with_nodes
 from zcluster.adapters.control_socket import ControlSocket
 from zcluster.console import status
 from zcluster.console.asked import Sockets
-from zcluster.console.verdict import ExitStatus, judge
+from zcluster.console.verdict import ExitStatus, complaints, judge
 from zcluster.console.words import WIDTH
 
 
@@ -307,3 +307,16 @@ def test_a_daemon_that_is_not_there(
     assert status.run(here(tmp_path / "none.sock"), as_json) == 3
     printed = capsys.readouterr()
     assert "is `zcluster run` running on this host?" in (printed.out if as_json else printed.err)
+
+
+def test_an_alarm_comes_before_a_cable_and_says_how_old_it_is() -> None:
+    alarm = {
+        "level": "alarm",
+        "code": "address-conflict",
+        "text": "n4: g3: a stranger also uses the address that we hold",
+        "age_ms": 130_000,
+    }
+    links = [{"name": "ring1", "is_up": False, "interface": "eth1", "address": "", "is_service": False}]
+    first, *rest = complaints(page(warnings=[alarm], links=links))
+    assert first == f"{alarm['text']} (2 min 10 s ago): `zcluster explain address-conflict`"
+    assert any("ring1 is down" in each for each in rest)

@@ -14,6 +14,9 @@ from zcluster.console.words import counted, duration, listed
 
 Status = Mapping[str, Any]
 
+# What stands is told again within ten seconds.
+OLD_ALARM_MS = 15_000
+
 
 class ExitStatus(IntEnum):
     """The exit status of `zcluster status`; stable, scripts may rely on it."""
@@ -100,6 +103,7 @@ def is_missed(node: Mapping[str, Any], link: Mapping[str, Any]) -> bool:
 def complaints(status: Status) -> list[str]:
     """What is not well while every group is held, the worst first."""
     found = [FORCED.format(**status)] if status["is_forced"] else []
+    found += [_alarm(warning) for warning in status["warnings"] if warning["level"] == "alarm"]
     found += [
         f"{node['name']} is silent{_since(node)}: look at that host, then `zcluster why`"
         for node in missing_nodes(status)
@@ -127,10 +131,16 @@ def complaints(status: Status) -> list[str]:
         for name in status["unadmitted"]
     ]
     found += _unkept_pins(status)
-    found.extend(
-        warning["text"].rstrip(".") for warning in status["warnings"] if warning["level"] != "notice"
-    )
+    found += [warning["text"].rstrip(".") for warning in status["warnings"] if warning["level"] == "warning"]
     return found
+
+
+def _alarm(warning: Mapping[str, Any]) -> str:
+    """What was told, with its recipe; and when, since it may be over."""
+    age_ms = warning.get("age_ms")
+    when = f" ({duration(age_ms)} ago)" if age_ms is not None and age_ms >= OLD_ALARM_MS else ""
+    recipe = f": `zcluster explain {warning['code']}`" if warning.get("code") else ""
+    return f"{warning['text'].rstrip('.')}{when}{recipe}"
 
 
 FORCED = (

@@ -17,15 +17,18 @@ LARGEST_OFFSET_MS = 500
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """A warning of the status document. `code`: see `zcluster.codes`."""
+    """A warning of the status document. `code`: see `zcluster.codes`. `age_ms`: of an alarm that was told, how long
+    ago it was; None for what stands now.
+    """
 
     level: str
     code: str
     text: str
+    age_ms: int | None = None
 
-    def plain(self) -> dict[str, str]:
+    def plain(self) -> dict[str, object]:
         """As JSON-ready values."""
-        return {"level": self.level, "code": self.code, "text": self.text}
+        return {"level": self.level, "code": self.code, "text": self.text, "age_ms": self.age_ms}
 
 
 def differences(view: View, clock_offsets: Mapping[str, int]) -> list[Warned]:

@@ -31,8 +31,9 @@
                         started), problems[] (texts), pid of the data process (null while there is none), restarts
     tools               null where no tools process belongs, else its pid (null while there is none), restarts
     copies              null without a data process, else is_ready (enough to take over), reason, nodes[]: name, percent
-    warnings[]          level ("notice": worth knowing, nothing is wrong; "warning", "alarm"), text, and code: what
-                        `zcluster explain` knows it by
+    warnings[]          level ("notice": worth knowing, nothing is wrong; "warning", "alarm"), text, code: what
+                        `zcluster explain` knows it by, and age_ms: how long ago an alarm was told (null: it
+                        stands now)
     counters            numbers of the loop, the wire and the queues; for tools, may gain keys
 
 What must hold: pure, plain JSON values only; a key once published keeps its meaning within the schema's number.
@@ -249,11 +250,19 @@ def _node(
     }
 
 
-def _warnings(view: View, around: Surroundings, alarms: Sequence[Record]) -> list[dict[str, str]]:
+def _warnings(view: View, around: Surroundings, alarms: Sequence[Record]) -> list[dict[str, object]]:
     found = [
         *around.warnings,
         *(Warned("notice", "host", text) for text in around.notices),
         *differences(view, around.clock_offsets),
-        *(Warned(record.level, record.code, f"{record.node}: {record.text}") for record in alarms),
+        *(
+            Warned(
+                record.level,
+                record.code,
+                f"{record.node}: {record.text}",
+                max(around.wall_ms - record.at_ms, 0),
+            )
+            for record in alarms
+        ),
     ]
     return [warned.plain() for warned in found]

@@ -119,8 +119,8 @@ def _labelled(labels: Sequence[Piece], text: str, width: int, most: int, tone: T
 def _complaints(picture: Picture, width: int, most: int) -> list[Line]:
     """All that is wrong and not in the sentence."""
     told = picture.complaints[1:] if picture.trouble is ExitStatus.DEGRADED else picture.complaints
-    alarms = {warning.text.rstrip(".") for warning in picture.warnings if warning.level == "alarm"}
-    lines = [line(Piece(f"! {text}", Tone.BAD if text in alarms else Tone.WARN)) for text in told]
+    alarms = tuple(warning.text.rstrip(".") for warning in picture.warnings if warning.level == "alarm")
+    lines = [line(Piece(f"! {text}", Tone.BAD if text.startswith(alarms) else Tone.WARN)) for text in told]
     return bounded(lines, most, lambda left: line(Piece(f"! and {left} more: press a", Tone.WARN)))
 
 
