@@ -184,6 +184,30 @@ def test_a_password_that_stands_in_the_file_itself_goes_too(host: Host) -> None:
         host.out.unlink()
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:hunter22@hooks.example.net",
+        "https://user:hunter22@hooks.example.net/",
+        "https://user:hunter/hunter22@hooks.example.net:8443",
+        "https://hooks.example.net/T0/hunter22",
+        "HTTPS://hooks.example.net/T0/hunter22",
+        "hooks.example.net/T0/hunter22",
+        "ftp://hooks.example.net/hunter22",
+        "https://hooks.example.net/hunter22#part",
+        "https://hooks.example.net:port/hunter22",
+        "https://hooks.example.net?hunter22 x",
+        "https:/hooks.example.net/hunter22",
+        "https://-/hunter22",
+        "https://[::1/hunter22",
+    ],
+)
+def test_what_is_secret_in_the_url_of_a_hook_goes_however_it_is_written(host: Host, url: str) -> None:
+    host.config.write_text(f'[[hook]]\nname = "page"\nurl = "{url}"\n')
+    assert host.report()[0] == 0
+    assert b"hunter22" not in b"".join(host.files().values())
+
+
 def test_in_the_file_secrets_are_paths() -> None:
     """By design it holds none: what sounds like one is the path of a file."""
     secret_keys = [

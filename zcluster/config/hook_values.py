@@ -19,6 +19,7 @@ LONGEST_WORD = 1024
 LONGEST_URL = 2000
 _CODE = re.compile(r"[a-z0-9*?\[\]!-]{1,63}")
 _URL = re.compile(r"[!-~]+")
+_BEHIND_THE_HOST = re.compile(r"(?<=[^:/])[/?#].*", re.DOTALL)
 _URL_MEND = 'write it as "https://alerts.example.net/zcluster"'
 
 
@@ -39,24 +40,31 @@ def _command(words: list[str]) -> list[str]:
 
 def _url(text: str) -> str:
     if not _URL.fullmatch(text) or len(text) > LONGEST_URL:
-        raise refusal(f"{text[:60]!r} is no URL", _URL_MEND)
+        raise refusal(f"{_shown(text)} is no URL", _URL_MEND)
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname or "", parts.port
     except ValueError as error:
-        raise refusal(f"{text[:60]!r} is no URL: {error}", _URL_MEND) from error
+        raise refusal(f"{_shown(text)} is no URL: {error}", _URL_MEND) from error
     if parts.scheme not in ("http", "https"):
-        raise refusal(f"{text[:60]!r} begins with neither https:// nor http://", _URL_MEND)
+        raise refusal(f"{_shown(text)} begins with neither https:// nor http://", _URL_MEND)
     if not is_host_name(host) and not re.fullmatch(r"[0-9.]+|[0-9A-Fa-f:.]+", host):
-        raise refusal(f"{text[:60]!r} names no host", _URL_MEND)
+        raise refusal(f"{_shown(text)} names no host", _URL_MEND)
     if "@" in parts.netloc:
         raise refusal(
             "a password in a URL is shown in logs and in the list of processes",
             "run a command that reads the password from a file of mode 0600, and tells the server itself",
         )
     if parts.fragment:
-        raise refusal(f"what follows '#' in {text[:60]!r} never reaches a server", "take it out")
+        raise refusal(f"what follows '#' in {_shown(text)} never reaches a server", "take it out")
     return text
+
+
+def _shown(text: str) -> str:
+    """Of a URL what is no secret: the way behind the host often is one, and what is told of a file is passed on."""
+    if "@" in text:
+        return "what stands there"
+    return repr(_BEHIND_THE_HOST.sub("...", text, count=1)[:60])
 
 
 def _code(text: str) -> str:

@@ -25,7 +25,10 @@ _SECRET_KEY = re.compile(
     rb"^(\s*[\"']?[\w.\"'-]*(?:password|passwd|secret|token|key)s?[\"']?\s*=\s*)(?![\"']/)[^\n]+", re.M | re.I
 )
 _SOUNDS_SECRET = re.compile(r"key|password|passwd|secret|token", re.I)
-_URL_PATH = re.compile(rb"(https?://)(?:[^\s/\"'@]*@)?([^\s/\"'?#]+)[/?#][^\s\"']+")
+# With a password in it nobody can say where that ends, so nothing of such a URL stays.
+_URL_PASSWORD = re.compile(rb"(https?://)[^\s\"']*@[^\s\"']*", re.I)
+_URL_HOST = re.compile(rb"https?://[^\s/]", re.I)
+_URL_PATH = re.compile(rb"(https?://[^\s/\"'?#]+)[/?#][^\s\"']+", re.I)
 _CALL_LOST = re.compile(rb"a call of [^\n]{1,300}? to [^\n]{1,300}? is lost")
 _CALL_FACT = re.compile(rb'("(?:caller|callee|answer)":\s*)"(?:[^"\\\n]|\\.)*"')
 REMOVED, NUMBERS_LEFT_OUT = b"[secret removed]", b"[number left out]"
@@ -57,7 +60,8 @@ class Redaction:
         for inline in sorted(_inline(_document(content)), key=len, reverse=True):
             content = self._without(SECRET, re.compile(re.escape(inline)), REMOVED, content)
         content = self._without(SECRET, _SECRET_KEY, rb"\1" + b'"' + REMOVED + b'"', content)
-        content = self._without(SECRET, _URL_PATH, rb"\1\2/" + REMOVED, content)
+        content = self._without(SECRET, _URL_PASSWORD, rb"\1" + REMOVED, content)
+        content = self._without(SECRET, _URL_PATH, rb"\1/" + REMOVED, content)
         return self.clean(content)
 
     def holds_secret(self, content: bytes) -> bool:
@@ -111,6 +115,7 @@ def _inline(document: Mapping[str, object]) -> set[bytes]:
     found = [value for key, value in texts if _SOUNDS_SECRET.search(key) and value[:1] != "/"]
     # A program's arguments may be a token; its name is a path.
     found += [value for key, value in texts if key == "command" and value[:1] != "/"]
+    found += [value for key, value in texts if key == "url" and not _URL_HOST.match(value.encode())]
     return {value.encode() for value in found if value}
 
 
