@@ -151,6 +151,16 @@ def test_the_scripts_are_shell_and_start_nothing(built: Built) -> None:
     )
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_package_whose_files_are_gone_can_be_removed(tmp_path: Path, is_there: bool) -> None:
+    home, script = tmp_path / "lib", tmp_path / "prerm"
+    if is_there:
+        (home / "a" / "__pycache__").mkdir(parents=True)
+    script.write_text((DEBIAN / "prerm").read_text().replace("/usr/lib/zcluster", str(home)))
+    run("sh", script, "upgrade")
+    assert [path.name for path in home.rglob("*")] == (["a"] if is_there else [])
+
+
 def test_nothing_tells_where_it_was_built(built: Built) -> None:
     """No path of the machine, no host of a registry, no compiled file with either in it."""
     index = subprocess.run(
