@@ -77,6 +77,7 @@ def test_it_is_no_root_and_has_exactly_what_it_needs(service: dict[str, str]) ->
     }
     assert service["ProtectSystem"] == "strict"
     assert service["LimitMEMLOCK"] == "infinity"
+    assert int(service["LimitNOFILE"]) >= 4096, "strangers may hold some for two seconds each"
     assert int(service["LimitRTPRIO"]) >= realtime.DEFAULT_PRIORITY
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +22,13 @@ from tests.tools.canned import status, takeover, with_group
 from tests.tools.running import Running
 from zcluster.errors import IdentityError
 from zcluster.tools.http import HttpOutlet
-from zcluster.tools.http_connections import ASKING_LIMIT_MS, MOST_CONNECTIONS
+from zcluster.tools.http_connections import (
+    ACCEPT_AGAIN_MS,
+    ASKING_LIMIT_MS,
+    MOST_CONNECTIONS,
+    HttpConnections,
+)
+from zcluster.tools.http_request import Answer
 from zcluster.tools.latest import BELIEVED_MS
 from zcluster.tools.listening import Endpoint, endpoint_of
 from zcluster.tools.loop import monotonic_ms
@@ -213,6 +221,31 @@ def test_all_places_taken_the_oldest_silent_one_makes_room(endpoint: Served) -> 
             assert endpoint.ask("/master/g1")[0] == 200
         assert silent[0].recv(1) == b""
         assert endpoint.outlet.counts()["made_room"] >= MOST_CONNECTIONS * 2
+
+
+def test_nobody_spins_while_no_descriptor_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits to be accepted makes the listener readable for as long as he is not."""
+    connections = HttpConnections(lambda: [LOOPBACK], lambda request: Answer(200, b"well"), lambda: 0)
+    poll = select.poll()
+    poll.register(connections.fileno(), select.POLLIN)
+    with socket.create_connection(connections.endpoints[0], LIMIT_S) as client:
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert poll.poll(LIMIT_S * 1000)
+
+        def exhausted(listener: socket.socket) -> None:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        with monkeypatch.context() as out_of_descriptors:
+            out_of_descriptors.setattr(socket.socket, "accept", exhausted)
+            connections.turn(0)
+            assert not poll.poll(0)
+            assert connections.deadline() == ACCEPT_AGAIN_MS
+        connections.turn(ACCEPT_AGAIN_MS - 1)
+        assert not poll.poll(0)
+        connections.turn(ACCEPT_AGAIN_MS)
+        assert client.recv(4096).endswith(b"well")
+    assert connections.counts["exhausted"] == 1
+    connections.close()
 
 
 def test_a_client_that_never_reads_keeps_nobody(endpoint: Served) -> None:

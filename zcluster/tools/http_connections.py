@@ -8,6 +8,7 @@ that this host does not have (yet) is tried again, and what is wrong with it is 
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
 from collections import Counter
@@ -37,6 +38,9 @@ ANSWERING_LIMIT_MS = 10_000
 # would reset it, and with it the answer (RFC 9112, 9.6).
 ENDING_LIMIT_MS = 1000
 BIND_AGAIN_MS = 5000
+# While no descriptor is free, whoever waits to be accepted would wake us without a pause.
+ACCEPT_AGAIN_MS = 200
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class _Phase(Enum):
@@ -78,6 +82,7 @@ class HttpConnections:
         self._connections: dict[int, _Connection] = {}
         self._bound: set[Endpoint] = set()
         self._bind_ms = clock()
+        self._accept_ms: int | None = None
         self.problems: frozenset[str] = frozenset()
         self.counts: Counter[str] = Counter()
         self._bind(clock())
@@ -91,6 +96,8 @@ class HttpConnections:
         dues = [connection.limit_ms for connection in self._connections.values()]
         if self.problems:
             dues.append(self._bind_ms)
+        if self._accept_ms is not None:
+            dues.append(self._accept_ms)
         return min(dues, default=None)
 
     @property
@@ -102,6 +109,9 @@ class HttpConnections:
         """Accept, read, answer and end what is due, a bounded amount of it."""
         if self.problems and now_ms >= self._bind_ms:
             self._bind(now_ms)
+        if self._accept_ms is not None and now_ms >= self._accept_ms:
+            self._accept_ms = None
+            self._watch_listeners(select.EPOLLIN)
         for descriptor, _ in self._poll.poll(0, MOST_TURN_EVENTS):
             listener = self._listeners.get(descriptor)
             if listener is not None:
@@ -149,8 +159,12 @@ class HttpConnections:
         for _ in range(MOST_TURN_ACCEPTS):
             try:
                 connected, _ = listener.accept()
-            except OSError:
-                return  # nobody waits, or the client gave up, or no descriptor is free: the next turn tries again
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self.counts["exhausted"] += 1
+                    self._accept_ms = now_ms + ACCEPT_AGAIN_MS
+                    self._watch_listeners(0)
+                return  # or nobody waits, or the client gave up
             if len(self._connections) >= MOST_CONNECTIONS:
                 self.counts["made_room"] += 1
                 self._close(self._least_worth())
@@ -159,6 +173,10 @@ class HttpConnections:
             self._connections[connected.fileno()] = connection
             self._poll.register(connected.fileno(), select.EPOLLIN)
             self._advance(connection, now_ms)  # mostly the question is there already
+
+    def _watch_listeners(self, mask: int) -> None:
+        for descriptor in self._listeners:
+            self._poll.modify(descriptor, mask)
 
     def _least_worth(self) -> _Connection:
         phases = (_Phase.ENDING, _Phase.ASKING, _Phase.ANSWERING)
