@@ -525,5 +525,9 @@ def main() -> None:
     try:
         commands()
     except ZclusterError as error:
-        click.echo(f"zcluster: {error}", err=True)
+        from zcluster.console.words import printable
+
+        # Another node's words may be in it, of which nothing may steer the terminal.
+        text = "\n".join(map(printable, str(error).split("\n")))
+        click.echo(f"zcluster: {text}", err=True)
         sys.exit(EXIT_NOT_REACHABLE if isinstance(error, ControlSocketError) else EXIT_REFUSED)

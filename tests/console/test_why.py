@@ -192,3 +192,16 @@ def test_for_a_group_the_links_of_its_nodes_are_told() -> None:
     ]
     assert len([line for line in render(silent, "blue", clock) if "hb1: " in line]) == 3
     assert len([line for line in render([*silent, NIGHT[2]], "", clock) if "hb1: " in line]) == 3
+
+
+def test_no_word_of_another_node_steers_a_terminal() -> None:
+    told = {
+        "at_ms": 1,
+        "node": "n2\x1b[2J",
+        "level": "alarm",
+        "code": "x",
+        "text": "a\x1b]0;b\x07",
+        "facts": {},
+    }
+    for group in ("", "blue\x1b"):
+        assert all(line.isprintable() for line in render([told], group))

@@ -38,7 +38,7 @@ def run(socket_path: Path, group: str | None, as_json: bool) -> int:
     else:
         records = answer["records"]
         assert isinstance(records, list)
-        print("\n".join(map(printable, render(records, group or "", local_clock))))
+        print("\n".join(render(records, group or "", local_clock)))
     return 0
 
 
@@ -69,7 +69,7 @@ def render(records: Sequence[Mapping[str, Any]], group: str, clock: Clock = loca
             lines.append("")
         lines.extend(_change(told, clock) if is_change else _line(told.record, clock))
         was_change = is_change
-    return lines
+    return [printable(line) for line in lines]
 
 
 def _together(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
