@@ -289,6 +289,20 @@ def test_the_command_prints_the_page(
     assert capsys.readouterr().out == WELL + "\n"
 
 
+def test_no_word_of_another_node_steers_the_terminal(
+    daemon: tuple[ControlSocket, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An alarm of the story is shown in the words of the node that told it."""
+    steering = "\x1b]0;owned\x07\x9b2J\u202e"
+    alarm = {"level": "alarm", "code": f"x{steering}", "text": f"gone {steering}", "node": "n2", "age_ms": 5}
+    daemon[1]["warnings"] = [alarm]
+    daemon[1]["nodes"][1]["state"] = f"MASTER{steering}"
+    status.run(here(daemon[0].path), False)
+    printed = capsys.readouterr().out
+    assert "gone" in printed
+    assert all(line.isprintable() for line in printed.split("\n"))
+
+
 def test_the_command_prints_json_with_sentence_and_exit(
     daemon: tuple[ControlSocket, dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from zcluster.adapters.control_socket import ask
 from zcluster.console.asked import Sockets
 from zcluster.console.verdict import ExitStatus, Status, is_missed, judge
-from zcluster.console.words import counted, duration, ordinal, paragraph, table
+from zcluster.console.words import counted, duration, ordinal, paragraph, printable, table
 from zcluster.errors import ControlSocketError
 
 SCHEMA = "zcluster.status/1"
@@ -34,7 +34,7 @@ def run(asked: AbstractContextManager[Sockets], as_json: bool) -> int:
         if as_json:
             print(json.dumps({"schema": SCHEMA, "ok": False, "error": str(error), "exit": 3}))
         else:
-            print(f"zcluster: {error}", file=sys.stderr)
+            print(f"zcluster: {printable(str(error))}", file=sys.stderr)
         return ExitStatus.NOT_REACHABLE
     verdict = judge(status)
     if as_json:
@@ -52,7 +52,7 @@ def render(status: Status) -> list[str]:
     for warning in status["warnings"]:
         lines.extend(["", *paragraph(f"{warning['level']}: {warning['text']}{_explain(warning)}", "  ")])
     lines += ["", *(paragraph(_pins(status)) if status["pins"] else ()), *paragraph(_footer(status))]
-    return lines
+    return [printable(line) for line in lines]  # an alarm's words may be another node's
 
 
 def _explain(warning: Mapping[str, Any]) -> str:
