@@ -332,5 +332,19 @@ def test_an_alarm_comes_before_a_cable_and_says_how_old_it_is() -> None:
     }
     links = [{"name": "ring1", "is_up": False, "interface": "eth1", "address": "", "is_service": False}]
     first, *rest = complaints(page(warnings=[alarm], links=links))
-    assert first == f"{alarm['text']} (2 min 10 s ago): `zcluster explain address-conflict`"
+    assert first == f"{alarm['text']} (told 2 min 10 s ago): `zcluster explain address-conflict`"
     assert any("ring1 is down" in each for each in rest)
+
+
+def test_the_list_too_says_when_an_alarm_was_told() -> None:
+    alarm = {
+        "level": "alarm",
+        "code": "gate-lost",
+        "text": "n1: another tool removed our rules",
+        "age_ms": 130_000,
+    }
+    lines = "\n".join(status.render(page(warnings=[alarm])))
+    assert "alarm, told 2 min 10 s ago: n1: another tool removed our rules" in lines
+    standing = "\n".join(status.render(page(warnings=[{**alarm, "age_ms": 2000}, {**alarm, "age_ms": None}])))
+    assert "ago: n1" not in standing
+    assert standing.count("alarm: n1: another tool removed our rules") == 2

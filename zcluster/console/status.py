@@ -14,7 +14,7 @@ from typing import Any
 
 from zcluster.adapters.control_socket import ask
 from zcluster.console.asked import Sockets
-from zcluster.console.verdict import ExitStatus, Status, is_missed, judge
+from zcluster.console.verdict import ExitStatus, Status, is_missed, judge, told_ago
 from zcluster.console.words import counted, duration, ordinal, paragraph, printable, table
 from zcluster.errors import ControlSocketError
 
@@ -50,9 +50,14 @@ def render(status: Status) -> list[str]:
     if status.get("switch"):
         lines += ["", *paragraph(_switch(status["switch"])), *paragraph(_copies(status["copies"]))]
     for warning in status["warnings"]:
-        lines.extend(["", *paragraph(f"{warning['level']}: {warning['text']}{_explain(warning)}", "  ")])
+        lines.extend(["", *paragraph(_warning(warning), "  ")])
     lines += ["", *(paragraph(_pins(status)) if status["pins"] else ()), *paragraph(_footer(status))]
     return [printable(line) for line in lines]  # an alarm's words may be another node's
+
+
+def _warning(warning: Mapping[str, Any]) -> str:
+    age = told_ago(warning)
+    return f"{warning['level']}{f', {age}' if age else ''}: {warning['text']}{_explain(warning)}"
 
 
 def _explain(warning: Mapping[str, Any]) -> str:

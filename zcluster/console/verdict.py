@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from zcluster.console import unready
 from zcluster.console.words import counted, duration, listed
 
 Status = Mapping[str, Any]
@@ -55,10 +56,11 @@ def _judged(status: Status) -> Verdict:
     if unheld:
         return Verdict(ExitStatus.UNHELD, f"{_have_no_holder(unheld)}: {_why_unheld(status, unheld)}")
     found = complaints(status)
+    ready = counted(len(ready_slaves(status)), "slave stands ready", "slaves stand ready")
     if found:
         more = f" ({len(found) - 1} more below)" if len(found) > 1 else ""
-        return Verdict(ExitStatus.DEGRADED, f"{_all_held(status)}, but {found[0]}{more}.")
-    ready = counted(len(ready_slaves(status)), "slave stands ready", "slaves stand ready")
+        also = f" and {ready}" if found[0] in _unfit(status) and ready_slaves(status) else ""
+        return Verdict(ExitStatus.DEGRADED, f"{_all_held(status)}{also}, but {found[0]}{more}.")
     return Verdict(ExitStatus.WELL, f"{_all_held(status)}; {ready}.")
 
 
@@ -110,6 +112,7 @@ def complaints(status: Status) -> list[str]:
     ]
     if not ready_slaves(status):
         found.append(f"no slave stands ready{_unready_slaves(status)}")
+    found += _unfit(status)
     for link in status["links"]:
         if not link["is_up"]:
             found.append(
@@ -135,12 +138,25 @@ def complaints(status: Status) -> list[str]:
     return found
 
 
+def _unfit(status: Status) -> list[str]:
+    """Nodes that somebody must mend before they take over anything; without a ready slave, that says it of the idle."""
+    is_any_ready = bool(ready_slaves(status))
+    told = [unready.complaint(node) for node in status["nodes"] if node["holds"] or is_any_ready]
+    return [text for text in told if text]
+
+
 def _alarm(warning: Mapping[str, Any]) -> str:
     """What was told, with its recipe; and when, since it may be over."""
-    age_ms = warning.get("age_ms")
-    when = f" ({duration(age_ms)} ago)" if age_ms is not None and age_ms >= OLD_ALARM_MS else ""
+    age = told_ago(warning)
+    when = f" ({age})" if age else ""
     recipe = f": `zcluster explain {warning['code']}`" if warning.get("code") else ""
     return f"{warning['text'].rstrip('.')}{when}{recipe}"
+
+
+def told_ago(warning: Mapping[str, Any]) -> str:
+    """ "told 2 min 10 s ago"; "" for what stands, or was told just now."""
+    age_ms = warning.get("age_ms")
+    return f"told {duration(age_ms)} ago" if age_ms is not None and age_ms >= OLD_ALARM_MS else ""
 
 
 FORCED = (

@@ -497,7 +497,7 @@ class Node:
         stays = s.freeze.holder_of(watch.group)
         whose = f"{stays} alone may take it again" if stays else "nobody may take it"
         text = f"{watch.group}: has no holder, and {whose}: {frozen_words(s.freeze)}"
-        s.tell_once("alarm", "takeover-frozen", text)
+        s.tell_once("alarm", "takeover-frozen", text, group=watch.group)
 
     def _claim_due_ms(self, watch: Watch, rank: int) -> int:
         s = self.situation

@@ -157,14 +157,14 @@ class Situation:
         """Something for the story."""
         self.out.append(Tell(level, code, text, facts))
 
-    def tell_once(self, level: str, code: str, text: str) -> None:
+    def tell_once(self, level: str, code: str, text: str, **facts: object) -> None:
         """The same thing at most once a minute."""
         last_ms = self._told_ms.get(text)
         if last_ms is None or self.now_ms - last_ms >= TOLD_AGAIN_MS:
             if len(self._told_ms) > TEXTS_REMEMBERED:
                 self._told_ms.clear()
             self._told_ms[text] = self.now_ms
-            self.tell(level, code, text)
+            self.tell(level, code, text, **facts)
 
     def store(self, durable: Durable) -> int:
         """Have this written; it counts when the shell says that it is on disk. Returns the number that

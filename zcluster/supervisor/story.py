@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from itertools import islice
 
 from zcluster.adapters.journal import Record
+from zcluster.codes.ends import ENDING, Said, ends
 
 LARGEST_RECORDS = 500
 
@@ -65,13 +66,23 @@ class Story:
         return None
 
     def alarms(self, since_ms: int) -> list[Record]:
-        """The latest alarm of each text told since that wall-clock time, oldest first."""
+        """The latest alarm of each text told since that wall-clock time, oldest first; not what a later record ended
+        (`zcluster.codes.ends`).
+        """
         found: dict[str, Record] = {}
         for record in self._records:
+            if found and record.code in ENDING:
+                said = _said(record)
+                found = {text: alarm for text, alarm in found.items() if not ends(said, _said(alarm))}
             if record.level == "alarm" and record.at_ms >= since_ms:
                 found.pop(record.text, None)
                 found[record.text] = record
         return list(found.values())
+
+
+def _said(record: Record) -> Said:
+    facts = record.facts
+    return Said(record.code, record.node, str(facts.get("group") or ""), str(facts.get("node") or ""))
 
 
 def _identity(record: Record) -> Identity:
