@@ -8,7 +8,7 @@ import pytest
 
 from tests.control.cluster import Cluster, settings
 from zcluster.control.document import Settings, Site
-from zcluster.control.events import HealthChanged, MoveAsked, SwitchIdentified
+from zcluster.control.events import HealthChanged, MoveAsked, PinAsked, SwitchIdentified
 
 
 def test_the_holder_of_the_least_group_steps_aside_for_the_most_important() -> None:
@@ -131,3 +131,56 @@ def test_nobody_steps_aside_for_a_group_that_cannot_be_won_and_at_most_once_a_mi
     cluster.wait(4000)
     assert cluster.holders()["g1"] == holders["g3"]
     assert len(cluster.codes("stepped-aside")) <= asides + 1
+
+
+@pytest.fixture
+def pinned() -> Cluster:
+    """Four nodes; g1 is held by the node that it is pinned to, "d"."""
+    cluster = Cluster(settings(4, 1), ("a", "b", "c", "d"))
+    cluster.wait(3000)
+    cluster.do("a", PinAsked("pin", "g1", "d"))
+    cluster.wait(70_000)
+    assert cluster.holders() == {"g1": "d"}
+    return cluster
+
+
+@pytest.mark.parametrize("target", ["a", ""])
+@pytest.mark.parametrize("asked", ["b", "d"])
+def test_a_move_away_from_the_pinned_node_is_refused_with_the_mend(
+    pinned: Cluster, asked: str, target: str
+) -> None:
+    pinned.do(asked, MoveAsked("move", "g1", target))
+    answer = pinned.answers["move"]
+    assert not answer.is_accepted
+    assert "pinned to d" in answer.text
+    assert "`zcluster unpin g1`" in answer.text
+    assert f"`zcluster pin g1 {target or 'NODE'}`" in answer.text
+    pinned.wait(5000)
+    assert pinned.holders() == {"g1": "d"}
+
+
+def test_where_the_pinned_node_is_not_ready_the_group_may_be_moved(pinned: Cluster) -> None:
+    pinned.do("d", HealthChanged("switch", "no pulse"))
+    pinned.wait(3000)
+    holder = pinned.holders()["g1"]
+    target = next(name for name in "abc" if name != holder)
+    pinned.do("a", MoveAsked("move", "g1", target))
+    pinned.wait(3000)
+    assert pinned.answers["move"].is_accepted
+    assert pinned.holders() == {"g1": target}
+    pinned.do("d", HealthChanged("switch", ""))
+    pinned.wait(65_000)
+    assert pinned.holders() == {"g1": "d"}
+
+
+def test_where_the_pinned_node_holds_another_group_the_pin_moves_nothing_so_an_operator_may() -> None:
+    cluster = Cluster(settings(4, 2), ("a", "b", "c", "d"))
+    cluster.wait(3000)
+    holders = cluster.holders()
+    target = next(name for name in "abcd" if name not in holders.values())
+    cluster.do("a", PinAsked("pin", "g1", holders["g2"]))
+    cluster.wait(3000)
+    cluster.do("a", MoveAsked("move", "g1", target))
+    cluster.wait(3000)
+    assert cluster.answers["move"].is_accepted
+    assert cluster.holders() == {"g1": target, "g2": holders["g2"]}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from zcluster.control.actions import AnswerMove
 from zcluster.control.council import NO_VOTE_YET
-from zcluster.control.designation import better_home, may_hold, successor, who_steps_aside
+from zcluster.control.designation import better_home, may_hold, pinned_to, successor, who_steps_aside
 from zcluster.control.frozen import frozen_words
 from zcluster.control.health import Health
 from zcluster.control.holding import Holder
@@ -64,14 +64,14 @@ class Moves:
             text = (
                 f"{group}: stays here although {', '.join(self._health.problems)}: {frozen_words(s.freeze)}"
             )
-            s.tell_once("alarm", "health-frozen", text)
+            s.tell_once("alarm", "health-frozen", text, group=group)
             return
         target = self.successor(group)
         if not target:
             return
         if self._seeker.watches[group].too_many_health_moves(s.now_ms):
             text = f"{group}: moved three times within a minute for health; stays here whatever comes"
-            s.tell_once("alarm", "moves-exhausted", text)
+            s.tell_once("alarm", "moves-exhausted", text, group=group)
             return
         text = f"{group}: released to {target}: {', '.join(self._health.problems)}"
         s.tell("warning", "health-release", text, group=group, successor=target)
@@ -173,6 +173,9 @@ class Moves:
         holder = s.name if group in self._holder.tenures else self._seeker.watches[group].holder
         if not holder:
             return f"{group} has no holder now; it is claimed as soon as a ready node can"
+        if pinned := self._comes_back_to(group, target):
+            mend = f"`zcluster unpin {group}` first, or `zcluster pin {group} {target or 'NODE'}`"
+            return f"{group} is pinned to {pinned}, which is ready, so it would come back: {mend}"
         if not target:
             candidates = s.candidates(self._holder.holds(), without=holder)
             if not successor(s.settings, group, candidates, holder, s.pins):
@@ -190,6 +193,16 @@ class Moves:
                     return f"{target} already holds {', '.join(candidate.holds)}"
                 return ""
         return f"{target} is not heard or not a member; see zcluster status"
+
+    def _comes_back_to(self, group: GroupName, target: NodeName) -> NodeName:
+        """The pinned node that takes the group back after this move; "" where nothing undoes it."""
+        s = self._s
+        pinned = pinned_to(s.pins, group)
+        for candidate in s.candidates(self._holder.holds()):
+            if candidate.name == pinned != target and candidate.is_ready:
+                is_held_there = group in candidate.holds
+                return pinned if set(candidate.holds) <= {group} and (target or is_held_there) else ""
+        return ""
 
     def grant(self, ask: Ask) -> None:
         """The holder acts on an operator's wish, once."""
