@@ -129,3 +129,13 @@ def test_slow_beats_are_given_a_longer_silence_on_the_bus() -> None:
         if peers.deaf_on_bus(now_ms) and deaf_ms is None:
             deaf_ms = now_ms
     assert deaf_ms == BUS_SILENCE_BEATS * 100 + 100
+
+
+def test_a_beat_from_somewhere_teaches_no_address_and_keeps_the_known_one_alive() -> None:
+    peers = Peers(BEAT_MS)
+    assert peers.heard("n2", "hb1", "", True, 0) is None
+    assert peers.addresses("hb1") == []
+    peers.heard("n2", "hb1", "10.1.0.2", True, 20)
+    assert peers.heard("n2", "hb1", "", True, 600_010) is None
+    assert peers.forget_silent(600_030) == []
+    assert peers.addresses("hb1") == ["10.1.0.2"]

@@ -179,3 +179,12 @@ def test_a_bus_that_is_silent_beside_datagrams_is_begun_anew_within_seconds(pair
     both_until(sides, lambda: one.transport.counts["bus_reconnects"] > 0)
     assert monotonic_ms() - began_ms > 2000
     assert other.transport.counts["bus_reconnects"] <= 1
+
+
+def test_where_a_peer_speaks_from_is_learned_though_it_is_looked_at_only_now_and_then(pair: Pair) -> None:
+    sides = one, other = pair(0, 3)
+    settled_ms = monotonic_ms() + 3000  # nothing new for longer than it is watched for
+    both_until(sides, lambda: monotonic_ms() > settled_ms)
+    one.transport.listed("ring1", ("127.77.0.2",))
+    both_until(sides, lambda: one.transport.places("n2") == (("ring1", "127.77.0.2"),))
+    assert other.transport.places("n1") == (("ring1", "127.77.0.1"),)

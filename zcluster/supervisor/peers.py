@@ -49,7 +49,7 @@ class Peers:
     def heard(
         self, node: NodeName, link: LinkName, address: str, is_multicast: bool, now_ms: int
     ) -> str | None:
-        """An authentic beat of `node` came from `address`.
+        """An authentic beat of `node` came from `address`, or from somewhere ("").
 
         Returns the address that this one replaces: "" for a peer new on this link, None where nothing is new.
         """
@@ -57,11 +57,11 @@ class Peers:
         way = ways.get(node)
         replaced: str | None = None
         if way is None:
-            if len(ways) >= LARGEST_PEERS:
+            if not address or len(ways) >= LARGEST_PEERS:
                 return None
             way = ways[node] = _Way(address, now_ms, self._bus_silence_ms)
             replaced = ""
-        elif way.address != address:
+        elif address and way.address != address:
             replaced, way.address = way.address, address
         way.heard_ms = now_ms
         self._datagram_ms[node] = now_ms

@@ -40,6 +40,9 @@ SWEEP_MS = 1000
 BUS_REVIEW_BEATS = 4
 BUS_EVERY_BEATS = 4
 BUS_LEASE_SHARE = 0.75
+# Where beats come from is looked at for two beats in eight, and for a while after something new was found.
+SOURCE_LOOK_BEATS, SOURCE_PAUSE_BEATS = 2, 6
+SOURCE_LATELY_MS = 2000
 ALL_LINKS = "all links"
 
 
@@ -69,6 +72,8 @@ class _Line:
     problem: str = ""
     listed: tuple[str, ...] = ()
     newest: dict[NodeName, int] = field(default_factory=dict)
+    source_ms: int = 0
+    found_ms: int = 0
 
 
 class Transport:
@@ -91,6 +96,7 @@ class Transport:
         self._encoder = encoder
         self._envelope = envelope
         self._bus = bus
+        self._beat_ms = timing.beat_ms
         self._peers = Peers(timing.beat_ms)
         self.lateness = Lateness()
         self._bus_every_beats = bus_every_beats(timing)
@@ -190,14 +196,18 @@ class Transport:
     def _receive_beats(self, line: _Line, is_multicast: bool) -> list[Event]:
         if line.beacon is None:
             return []
+        asked_ms = monotonic_ms()
+        with_source = asked_ms >= line.source_ms or asked_ms < line.found_ms + SOURCE_LATELY_MS
         try:
-            datagrams = line.beacon.receive_from(is_multicast, BATCH_DATAGRAMS)
+            datagrams = line.beacon.receive_from(is_multicast, BATCH_DATAGRAMS, with_source)
         except KernelRefused as problem:
             self._break(line, str(problem), monotonic_ms())
             return []
         events: list[Event] = []
         wall_ms = time.time_ns() // 1_000_000
         now_ms = monotonic_ms()
+        if now_ms >= line.source_ms + SOURCE_LOOK_BEATS * self._beat_ms:
+            line.source_ms = now_ms + SOURCE_PAUSE_BEATS * self._beat_ms
         link = line.place.link
         for data, source, _ in datagrams:
             event = self._reader.read(data, link, wall_ms)
@@ -207,6 +217,7 @@ class Transport:
             node, sequence = _number(event)
             replaced = self._peers.heard(node, link, source, is_multicast, now_ms)
             if replaced is not None:
+                line.found_ms = now_ms
                 self._connect(line, source, replaced)
             if self._is_news(line, event, node, sequence):
                 if not sequence % SAMPLE_BEATS:
