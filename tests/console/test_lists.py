@@ -166,6 +166,8 @@ def test_a_cell_keeps_both_ends(text: str, most: int) -> None:
         assert cut[-1] == text[-1]
 
 
+# Every column at its widest, and the room that a table leaves its last one.
+WIDEST_PAGE = 28 + 12 + 12 + len("29 min 2 s") + 4 * len("  ") + 20
 NAMES = some.text(alphabet=some.characters(codec="utf-8"), max_size=40)
 
 
@@ -175,7 +177,7 @@ def test_whatever_a_phone_says_of_itself_no_line_steers_the_terminal(texts: list
     for line in registrations.render(Listed("n2", rows, False), EVERYTHING):
         assert line.isprintable()
         longest_word = max((len(word) for word in line.split(" ")), default=0)
-        assert len(line) <= WIDTH or longest_word >= 20
+        assert len(line) <= WIDEST_PAGE or longest_word >= 20
 
 
 def test_everything_fits_a_terminal() -> None:

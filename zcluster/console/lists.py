@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zcluster.adapters.control_socket import FILE_NAME as CONTROL_SOCKET
 from zcluster.adapters.control_socket import ask
+from zcluster.console.names import assure_names
 from zcluster.console.words import counted, paragraph, printable, table
 from zcluster.errors import ControlSocketError
 
@@ -56,7 +58,7 @@ class Listed:
 
 
 def fetch(socket_path: Path, name: str, selection: Selection) -> Listed:
-    """The rows. Raises ControlSocketError."""
+    """The rows. Raises ControlSocketError, and ZclusterError for a group or a node that there is not."""
     rows: list[Row] = []
     place, node = "", ""
     for _ in range(LARGEST_PAGES):
@@ -67,12 +69,22 @@ def fetch(socket_path: Path, name: str, selection: Selection) -> Listed:
         place, node = answer["next"], answer["node"]
         if not place or (selection.limit and len(rows) >= selection.limit):
             break
+    if not rows:
+        _assure_names(socket_path, selection)
     return Listed(node, rows, bool(place))
 
 
 def count(socket_path: Path, name: str, selection: Selection) -> Row:
-    """How many there are, in all and by group, node and profile. Raises ControlSocketError."""
-    return _checked(socket_path, name, {**selection.question(name), "count": True})
+    """How many there are, in all and by group, node and profile. Raises as `fetch`."""
+    counts = _checked(socket_path, name, {**selection.question(name), "count": True})
+    if not counts["total"]:
+        _assure_names(socket_path, selection)
+    return counts
+
+
+def _assure_names(socket_path: Path, selection: Selection) -> None:
+    with suppress(ControlSocketError):  # the control process may be gone; the answer is had all the same
+        assure_names(socket_path.with_name(CONTROL_SOCKET), selection.group, selection.node)
 
 
 def assure(socket_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from zcluster.adapters.control_socket import ask
 from zcluster.console import aftermath
 from zcluster.console.aftermath import Told
+from zcluster.console.names import assure_names
 from zcluster.console.words import duration, listed, paragraph, printable
 from zcluster.errors import ControlSocketError
 
@@ -29,15 +30,19 @@ Clock = Callable[[int], str]
 
 
 def run(socket_path: Path, group: str | None, as_json: bool) -> int:
-    """Ask the daemon, print its story, return 0. Raises ControlSocketError."""
+    """Ask the daemon, print its story, return 0. Raises ControlSocketError, and ZclusterError for a group that there
+    is not.
+    """
     answer = ask(socket_path, {"ask": "why", "group": group or ""})
     if answer.get("schema") != SCHEMA:
         raise ControlSocketError(f"{socket_path}: not a daemon of this version: {answer.get('error', '')}")
+    records = answer["records"]
+    assert isinstance(records, list)
+    if group and not any(record["facts"].get("group") == group for record in records):
+        assure_names(socket_path, group)
     if as_json:
         print(json.dumps(answer))
     else:
-        records = answer["records"]
-        assert isinstance(records, list)
         print("\n".join(render(records, group or "", local_clock)))
     return 0
 

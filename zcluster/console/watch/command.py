@@ -19,6 +19,7 @@ from typing import Protocol, TextIO
 from zcluster.adapters.control_client import ControlClient
 from zcluster.adapters.journal import LEVELS
 from zcluster.console.lists import assure
+from zcluster.console.names import assure_names
 from zcluster.console.watch.events import (
     STATUS,
     STORY,
@@ -63,9 +64,13 @@ class Wish:
 
 
 def run(control_path: Path, data_path: Path, wish: Wish) -> int:
-    """Watch until it is enough, 0. Raises ControlSocketError where nobody can be asked to begin with."""
+    """Watch until it is enough, 0. Raises ControlSocketError where nobody can be asked to begin with, and
+    ZclusterError for a group that there is not.
+    """
     for path in _asked(control_path, data_path, wish):
         ControlClient(path, {"ask": "ping"}).close()
+    if STORY in wish.streams:
+        assure_names(control_path, wish.group)
     style = Style(sys.stdout.isatty(), sys.stdout.isatty() and _is_colour_wanted())
     sources = sources_for(control_path, data_path, wish)
     try:
