@@ -22,7 +22,8 @@ class LinkView:
 @dataclass(frozen=True, slots=True)
 class PeerView:
     """One node as this node sees it, itself included (without links). `position`: 1 is the primary
-    slave, 0 none. `is_witness`: votes and never holds, by the file. `build`, `switchname`: as in its report.
+    slave, 0 none. `is_witness`: votes and never holds, by the file;
+    `is_never_master`: never holds, by the file. `build`, `switchname`: as in its report.
     """
 
     name: str
@@ -42,6 +43,7 @@ class PeerView:
     is_witness: bool = False
     build: str = ""
     switchname: str = ""
+    is_never_master: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,7 @@ def _nodes(node: Node, slaves: tuple[str, ...], members: set[str], now_ms: int) 
         matches(s.name, s.settings.witnesses),
         s.build,
         s.switchname,
+        matches(s.name, s.settings.never_master),
     )
     found = {s.name: own}
     for peer in s.detector.peers.values():
@@ -190,6 +193,7 @@ def _nodes(node: Node, slaves: tuple[str, ...], members: set[str], now_ms: int) 
             matches(peer.name, s.settings.witnesses),
             report.build,
             report.switchname,
+            matches(peer.name, s.settings.never_master),
         )
     for name in s.roster - found.keys():
         found[name] = PeerView(
@@ -208,6 +212,7 @@ def _nodes(node: Node, slaves: tuple[str, ...], members: set[str], now_ms: int) 
             True,
             (),
             matches(name, s.settings.witnesses),
+            is_never_master=matches(name, s.settings.never_master),
         )
     return tuple(found[name] for name in sorted(found))
 

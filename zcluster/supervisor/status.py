@@ -17,7 +17,8 @@
     made_ms             when this was made, by the monotonic clock of this host: how old it is, for who reads it later
     groups[]            name, addresses, holder ("" for nobody), counter (its epoch's, null without holder),
                         since_ms (how long, null where unknown), phase (of our own tenure, or "")
-    nodes[]             name, is_self, is_heard, is_voter, is_witness, state, position (1: primary slave; null),
+    nodes[]             name, is_self, is_heard, is_voter, is_witness, is_never_master (by the file), state,
+                        position (1: primary slave; null),
                         holds[], unready[] (reasons), heard_ms (how long ago; null for never), hears_us,
                         generation, version, build and switchname of its switch ("" where none was seen),
                         clock_offset_ms (how far its wall clock is ahead of this host's; one that seems behind may
@@ -235,6 +236,7 @@ def _node(
         "is_heard": node.is_alive,
         "is_voter": node.is_member,
         "is_witness": node.is_witness,
+        "is_never_master": node.is_never_master,
         "state": node.state,
         "position": node.position or None,
         "holds": list(node.holds),
