@@ -8,15 +8,17 @@ CODES = (
     Code(
         "address-conflict",
         ("alarm",),
-        "sip1: a stranger (52:54:00:ab:cd:ef) also uses the address that we hold",
+        "sip1 is held by pbx1, but a machine outside the cluster (52:54:00:ab:cd:ef) answers for its address too: "
+        "callers may reach it",
         "A machine that is not the holder answers for one of the group's addresses while this node holds it. "
         "Callers reach one or the other. The holder announces itself again; with two voters and the other node's "
         "hardware address it closes instead.",
         (
             "The text names the hardware address. If it names a node of this cluster, run `zcluster status` there: "
             "it should hold nothing; if it does not answer, stop zcluster on it (`systemctl stop zcluster`).",
-            "A stranger: find the port in your switch's table of hardware addresses, and take the address off that "
-            "machine (often an old host, or a copy of a virtual machine).",
+            "A machine outside the cluster: `ip neigh | grep MAC` on any host: another address of the same machine "
+            "often stands there; there `ip address del ADDRESS dev IF`. Else find the port in your switch's table of "
+            "hardware addresses. Often it is an old host, or a copy of a virtual machine.",
             "On any host of that network `ip neigh` must show one hardware address for it; then `zcluster watch "
             "--group GROUP` should stay quiet.",
         ),
@@ -179,11 +181,12 @@ CODES = (
     Code(
         "stranger",
         ("alarm",),
-        "sip1: a stranger uses the address (52:54:00:ab:cd:ef); not opening",
+        "sip1: a machine outside the cluster (52:54:00:ab:cd:ef) answers for its address, so pbx2 does not open it",
         "This node has won the group, but a machine that is no node of this cluster answers for its address. Opening "
         "would put two machines on one address, so the group stays closed, and the network is asked again and again.",
         (
-            "Find that machine: the hardware address is in the text; ask your switch on which port it is. Often an "
+            "Find that machine: the hardware address is in the text; `ip neigh | grep MAC` on any host may show another "
+            "address of it; else ask your switch on which port it is. Often an "
             "old host, a copy of a virtual machine, or a node that runs with another key.",
             "Take the address off it. The group opens by itself within seconds; `zcluster watch` shows it.",
         ),

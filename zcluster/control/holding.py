@@ -33,6 +33,7 @@ RIVAL_PROBE_MS = 50
 STRANGER_PROBE_MS = 1000
 CONFLICT_PAUSE_MS = 10_000
 SETTLING_MS = 50
+LARGEST_UNJUDGED = 64
 
 
 class Holder:
@@ -46,6 +47,7 @@ class Holder:
         self.proxies: set[str] = set()
         self._conflict_told_ms: dict[tuple[GroupName, str], int] = {}
         self._own_votes: dict[GroupName, tuple[int, int]] = {}
+        self._unjudged: dict[tuple[GroupName, str], None] = {}
 
     # ---- what the beat lists
 
@@ -372,7 +374,10 @@ class Holder:
             text = f"{tenure.group}: {owner} still answers ({mac}) after its lease ended; not opening"
             self._conflict(tenure.group, mac, "gate-failed", text)
         else:
-            text = f"{tenure.group}: a stranger uses the address ({mac}); not opening"
+            text = (
+                f"{tenure.group}: a machine outside the cluster ({mac}) answers for its address, so {s.name} does not "
+                "open it"
+            )
             self._conflict(tenure.group, mac, "stranger", text)
         if s.now_ms >= probed_ms + pause_ms:
             self._seeker.probe(watch)
@@ -509,6 +514,9 @@ class Holder:
                     pass
         if self._own_votes:
             self._count_own_votes()
+        unjudged, self._unjudged = self._unjudged, {}
+        for group, mac in unjudged:
+            self._judge_rival(group, mac)
         for group, (until_ms, _) in list(self._releases.items()):
             if s.now_ms >= until_ms:
                 del self._releases[group]
@@ -565,27 +573,45 @@ class Holder:
 
     # ---- the network speaks
 
-    def address_seen(self, group: GroupName, mac: str, is_canary: bool) -> None:
-        """Somebody else uses one of the group's addresses, or answers for the one nobody holds."""
-        s = self._s
+    def address_seen(self, group: GroupName, mac: str, is_canary: bool, is_tick_due: bool = False) -> None:
+        """Somebody else uses one of the group's addresses, or answers for the one nobody holds.
+
+        Where a tick is due, this process may have stood still: whether the group is still ours is judged in that
+        tick, when everything that came meanwhile was heard.
+        """
         if is_canary:
             if mac not in self.proxies and not self._owner_of(mac):
                 self.proxies.add(mac)
                 text = f"{mac} answers for an address that nobody holds: a proxy, ignored"
-                s.tell("warning", "proxy", text, mac=mac)
+                self._s.tell("warning", "proxy", text, mac=mac)
             return
         if mac in self.proxies:
             return
-        self._seeker.watches[group].sightings.append((s.now_ms, mac))
+        self._seeker.watches[group].sightings.append((self._s.now_ms, mac))
+        if is_tick_due:
+            if len(self._unjudged) < LARGEST_UNJUDGED:
+                self._unjudged[group, mac] = None
+        else:
+            self._judge_rival(group, mac)
+
+    def _judge_rival(self, group: GroupName, mac: str) -> None:
+        """Somebody answers for a group: an alarm while it is ours beyond doubt."""
+        s = self._s
         tenure = self.tenures.get(group)
-        if tenure is not None and tenure.phase is Phase.HOLDING and s.now_ms > tenure.opened_ms + SETTLING_MS:
-            owner = self._owner_of(mac) or "a stranger"
-            text = f"{group}: {owner} ({mac}) also uses the address that we hold"
-            is_news = self._conflict(group, mac, "address-conflict", text)
-            if s.is_pair and self._owner_of(mac):
-                self.close(tenure, "", "conflict")
-            elif is_news:
-                s.out.append(Announce(group))
+        if tenure is None or tenure.phase is not Phase.HOLDING:
+            return
+        if s.now_ms >= tenure.lease_end_ms or s.now_ms <= tenure.opened_ms + SETTLING_MS:
+            return
+        owner = self._owner_of(mac)
+        text = (
+            f"{group} is held by {s.name}, but {owner or 'a machine outside the cluster'} ({mac}) answers for its "
+            "address too: callers may reach it"
+        )
+        is_news = self._conflict(group, mac, "address-conflict", text)
+        if s.is_pair and owner:
+            self.close(tenure, "", "conflict")
+        elif is_news:
+            s.out.append(Announce(group))
 
     def _owner_of(self, mac: str) -> NodeName:
         for peer in self._s.detector.peers.values():

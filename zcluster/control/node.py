@@ -669,8 +669,9 @@ class Node:
         return any(p.report.generation < s.document.generation for p in s.detector.alive(s.now_ms))
 
     def _on_address_seen(self, address: str, mac: str, is_canary: bool) -> None:
+        is_tick_due = self.situation.now_ms >= self._deadline_ms
         for group in self.situation.settings.groups:
             if is_canary or address in group.addresses:
-                self.holder.address_seen(group.name, mac, is_canary)
+                self.holder.address_seen(group.name, mac, is_canary, is_tick_due)
                 if is_canary:
                     return
