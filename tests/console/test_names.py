@@ -107,7 +107,7 @@ def test_what_the_cluster_has_or_had_is_answered(daemon: Daemon, words: tuple[st
 
 
 def test_a_name_is_looked_up_only_where_nothing_was_found(daemon: Daemon) -> None:
-    assert run(daemon, "why", "gone").exit_code == 0
+    assert run(daemon, "why", "gone", "--json").exit_code == 0
     assert daemon.asked == ["why"]
 
 

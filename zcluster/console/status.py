@@ -102,13 +102,20 @@ def _groups(status: Status) -> list[str]:
             group["name"],
             group["holder"] or "nobody",
             str(group["counter"] or "-"),
-            "-" if group["since_ms"] is None else duration(group["since_ms"]),
+            _since(group),
             ", ".join(group["addresses"]),
         )
         for group in status["groups"]
     ]
     holder = "WOULD HOLD" if status["mode"] == "observe" else "HOLDER"
     return table(("GROUP", holder, "EPOCH", "SINCE", "ADDRESSES"), rows)
+
+
+def _since(group: Mapping[str, Any]) -> str:
+    """ "?": it is held, and this host's memory has not since when."""
+    if group["since_ms"] is None:
+        return "?" if group["holder"] else "-"
+    return duration(group["since_ms"])
 
 
 def _nodes(status: Status) -> list[str]:

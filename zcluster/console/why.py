@@ -15,6 +15,7 @@ from typing import Any
 from zcluster.adapters.control_socket import ask
 from zcluster.console import aftermath
 from zcluster.console.aftermath import Told
+from zcluster.console.holes import Held, Holes, held_now
 from zcluster.console.names import assure_names
 from zcluster.console.words import duration, listed, paragraph, printable
 from zcluster.errors import ControlSocketError
@@ -43,7 +44,8 @@ def run(socket_path: Path, group: str | None, as_json: bool) -> int:
     if as_json:
         print(json.dumps(answer))
     else:
-        print("\n".join(render(records, group or "", local_clock)))
+        now = held_now(ask(socket_path, {"ask": "status"}))
+        print("\n".join(render(records, group or "", local_clock, now)))
     return 0
 
 
@@ -53,8 +55,15 @@ def local_clock(at_ms: int) -> str:
     return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(seconds))}.{milliseconds:03d}"
 
 
-def render(records: Sequence[Mapping[str, Any]], group: str, clock: Clock = local_clock) -> list[str]:
-    """The story, oldest first; changes of holder in full with what became of the calls, other things in a line each."""
+def render(
+    records: Sequence[Mapping[str, Any]],
+    group: str,
+    clock: Clock = local_clock,
+    now: Mapping[str, Held] | None = None,
+) -> list[str]:
+    """The story, oldest first; changes of holder in full with what became of the calls, other things in a line each.
+    Changes that this memory lacks are named; `now`: who holds what, where that is known.
+    """
     wanted = aftermath.mattering([record for record in records if record["level"] in TELLING_LEVELS], group)
     telling = aftermath.with_aftermath(_together(wanted))
     changes = sum(1 for told in telling if told.record["code"] == CHANGE_CODE)
@@ -67,13 +76,20 @@ def render(records: Sequence[Mapping[str, Any]], group: str, clock: Clock = loca
         ]
     if len(telling) > SHOWN_RECORDS:
         lines.append(f"({len(telling) - SHOWN_RECORDS} older records are left out; --json has them all.)")
-    was_change = False
-    for told in telling[-SHOWN_RECORDS:]:
+    was_change, holes = False, Holes()
+    for at, told in enumerate(telling):
         is_change = told.record["code"] == CHANGE_CODE
+        missing = holes.before(told.record["facts"]) if is_change else ""
+        if at < len(telling) - SHOWN_RECORDS:
+            continue
+        if missing:
+            lines.extend(["", *paragraph(missing, "    ")])
         if is_change or was_change or len(lines) == 1:
             lines.append("")
         lines.extend(_change(told, clock) if is_change else _line(told.record, clock))
         was_change = is_change
+    for missing in holes.after(now or {}, [group] if group else ()):
+        lines.extend(["", *paragraph(missing, "    ")])
     return [printable(line) for line in lines]
 
 
