@@ -208,7 +208,10 @@ def test_text_that_is_not_utf8_names_its_line() -> None:
 
 
 def test_a_file_that_is_missing_or_huge_is_a_fault(tmp_path: Path) -> None:
-    assert "No such file" in read(tmp_path / "none.toml").faults[0].wrong
+    missing = read(tmp_path / "none.toml").faults[0]
+    assert "No such file" in missing.wrong
+    assert f"`zcluster init --out {tmp_path / 'none.toml'}`" in missing.mend
+    assert "\n" not in missing.line_of("none.toml")
     huge = tmp_path / "huge.toml"
     huge.write_bytes(b"#" * (FILE_LIMIT_BYTES + 1))
     assert "larger than" in read(huge).faults[0].wrong

@@ -51,6 +51,10 @@ def test_what_is_no_password_is_refused_and_never_quoted(tmp_path: Path, content
 def test_a_missing_file_says_what_belongs_there(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError, match=r"no password of the event socket; write there"):
         load_password(tmp_path / "none", {})
+    with pytest.raises(
+        KeyFileError, match=r"`zcluster_password`.*vars\.xml.*conf/freeswitch/zcluster/event_socket\.xml"
+    ):
+        load_password(tmp_path / "none", {})
 
 
 def test_a_service_reads_the_copy_that_it_is_handed(tmp_path: Path) -> None:

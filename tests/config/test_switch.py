@@ -250,6 +250,9 @@ def test_a_password_that_cannot_be_used_is_a_danger(
     facts = replace(WELL, password_state=state, password_mode=mode)
     (warning,) = warnings(accepted(WHOLE), facts)
     assert warning.key == "switch.password-file"
+    if state in (KeyFileState.MISSING, KeyFileState.NOT_A_KEY):
+        assert "`zcluster_password` of vars.xml" in warning.mend
+        assert "conf/freeswitch/zcluster/event_socket.xml" in warning.mend
     assert wrong in warning.wrong
 
 

@@ -128,6 +128,14 @@ def test_a_file_that_cannot_be_used_is_an_error_and_the_host_is_still_looked_at(
     assert "privileges" in found
 
 
+def test_without_a_file_it_says_so_and_how_to_get_one(tmp_path: Path) -> None:
+    path = tmp_path / "none.toml"
+    found = doctor.examine(path, tmp_path / "control.sock", None)
+    assert (found[0].subject, found[0].level) == ("file", Level.ERROR)
+    assert found[0].words == f"there is no file {path}; only the host was looked at"
+    assert f"`zcluster init --out {path}`" in found[0].mend
+
+
 def test_only_an_error_makes_the_exit_status(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for found, status in ((FOUND[:3], 0), (FOUND, 1)):
         monkeypatch.setattr(doctor, "examine", lambda *_, found=found: found)

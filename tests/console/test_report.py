@@ -222,6 +222,14 @@ def test_in_the_file_secrets_are_paths() -> None:
     assert AbsolutePath is not None
 
 
+def test_without_a_file_the_readme_says_what_mends_it_in_a_sentence_of_its_own(host: Host) -> None:
+    host.config.unlink()
+    assert host.report()[0] == 0
+    readme = host.files()["README.txt"].decode()
+    (line,) = [each for each in readme.splitlines() if "node/zcluster.toml: " in each]
+    assert "No such file or directory; mend: `zcluster init" in line
+
+
 def test_with_a_dead_daemon_it_takes_what_stands_in_files_and_says_so(host: Host) -> None:
     host.journal.append(
         [record("n3 fell silent", node="n1"), record("started", node="n3"), record("old", at_ms=5)]

@@ -28,9 +28,16 @@ class Fault:
 
     def text(self, file_name: str) -> str:
         """One or two lines: `file:12: key: what is wrong`, and the mend below it."""
+        return self._said(file_name, "\n    ")
+
+    def line_of(self, file_name: str) -> str:
+        """The same as one line."""
+        return self._said(file_name, "; ")
+
+    def _said(self, file_name: str, before_mend: str) -> str:
         place = ":".join([file_name, *(str(number) for number in (self.line, self.column) if number)])
         where = f"{place}: {self.key}: " if self.path else f"{place}: "
-        return f"{where}{self.wrong}" + (f"\n    mend: {self.mend}" if self.mend else "")
+        return f"{where}{self.wrong}" + (f"{before_mend}mend: {self.mend}" if self.mend else "")
 
 
 def spoken_path(path: Sequence[str | int]) -> str:

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from shlex import quote
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -96,7 +97,12 @@ def read(path: Path) -> Reading:
         with path.open("rb") as file:
             content = file.read(FILE_LIMIT_BYTES + 1)
     except OSError as error:
-        mend = "name the cluster's file; conf/example.toml is one to begin with"
+        mend = "name the cluster's file, as a user that may read it"
+        if isinstance(error, FileNotFoundError):
+            mend = (
+                f"`zcluster init --out {quote(str(path))}` proposes one from the first host, the others have a copy; "
+                "conf/example.toml has every key"
+            )
         return Reading(None, (Fault((), f"cannot be read: {error.strerror}", mend),))
     if len(content) > FILE_LIMIT_BYTES:
         return Reading(

@@ -15,10 +15,15 @@ from zcluster.errors import KeyFileError
 # autoload_configs/event_socket.conf.xml of FreeSWITCH
 WELL_KNOWN_PASSWORD = "ClueCon"
 LONGEST_PASSWORD = 255
+# Of which file of the switch, for mends: with what conf/freeswitch has, and without.
+PASSWORD_PLACE = (
+    "`zcluster_password` of vars.xml, which conf/freeswitch/zcluster/event_socket.xml takes; without that fragment "
+    "the one in event_socket.conf.xml"
+)
 _CREDENTIAL_MASK = 0o007
 _PASSWORD = Secret(
     "password of the event socket",
-    "write there what event_socket.conf.xml of the switch has, with mode 0600",
+    f"write there, with mode 0600, that of the switch: {PASSWORD_PLACE}",
     "and change the password if somebody may have read it",
 )
 
@@ -42,7 +47,7 @@ def _parsed(path: Path, content: bytes) -> str:
         return parse_password(content)
     except ValueError as error:
         raise KeyFileError(
-            f"{path}: this is not a password: {error}; write one line, as in event_socket.conf.xml"
+            f"{path}: this is not a password: {error}; write one line: {PASSWORD_PLACE}"
         ) from None
 
 

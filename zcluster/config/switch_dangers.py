@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from zcluster.config.configuration import Configuration, Limit, SwitchSettings
 from zcluster.config.fault import Fault
 from zcluster.config.host import HostFacts, KeyFileState
+from zcluster.config.passwordfile import PASSWORD_PLACE
 
 
 def switch_dangers(configuration: Configuration, facts: HostFacts) -> Iterator[Fault]:
@@ -72,7 +73,7 @@ def _about_password(switch: SwitchSettings, facts: HostFacts) -> Iterator[Fault]
             path,
             "the event socket is opened with the password that every FreeSWITCH is shipped with: who reaches "
             "the socket controls every call, and may run programs on this host",
-            "change it in event_socket.conf.xml, and name a file of mode 0600 that holds it",
+            f"change it ({PASSWORD_PLACE}), and name a file of mode 0600 that holds it",
         )
         return
     match facts.password_state:
@@ -83,7 +84,7 @@ def _about_password(switch: SwitchSettings, facts: HostFacts) -> Iterator[Fault]
                 path,
                 f"there is no password at {file} on this host, so the switch cannot be watched here, and this node "
                 "is never ready",
-                "write the password of event_socket.conf.xml there, with mode 0600",
+                f"write the password of the switch there, with mode 0600: {PASSWORD_PLACE}",
             )
         case KeyFileState.EXPOSED:
             yield Fault(
@@ -94,6 +95,4 @@ def _about_password(switch: SwitchSettings, facts: HostFacts) -> Iterator[Fault]
         case KeyFileState.UNREADABLE:
             yield Fault(path, f"{file} cannot be read by this user", "check as the user that runs it")
         case KeyFileState.NOT_A_KEY:
-            yield Fault(
-                path, f"{file} holds no password", "write one line, the password of event_socket.conf.xml"
-            )
+            yield Fault(path, f"{file} holds no password", f"write one line: {PASSWORD_PLACE}")

@@ -96,7 +96,7 @@ def _file(asked: Asked, reading: Reading, redaction: Redaction) -> Iterator[Piec
     if reading.content:
         yield piece("node/zcluster.toml", about, lambda: redaction.clean_file(reading.content))
     else:
-        yield missing("node/zcluster.toml", about, reading.faults[0].text(str(asked.config)))
+        yield missing("node/zcluster.toml", about, reading.faults[0].line_of(str(asked.config)))
     yield piece(
         "node/check.txt", "what `zcluster check` says", lambda: check.as_words(asked.config, reading, facts)
     )
