@@ -58,6 +58,7 @@ def page(**changed: Any) -> dict[str, Any]:
         "hears_majority": True,
         "roster": ["n1", "n2", "n3", "n4", "n5"],
         "forgotten": [],
+        "forget_after_ms": 10_000,
         "unadmitted": [],
         "pins": [],
         "state": "MASTER",

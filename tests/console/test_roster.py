@@ -17,6 +17,7 @@ from tests.console.pages import node, page, silent, with_nodes
 from zcluster.adapters.control_socket import ControlSocket
 from zcluster.cli import commands
 from zcluster.console.roster import as_data, render
+from zcluster.console.verdict import complaints
 from zcluster.console.words import WIDTH
 
 CHANGED = page(
@@ -192,3 +193,32 @@ def test_a_terminal_is_asked_twice(daemon: Daemon, typed: list[str], status: int
 def test_a_name_from_the_network_steers_no_terminal(daemon: Daemon) -> None:
     daemon.answer = {"ok": False, "text": "\x1b[2Jgone"}
     assert "\x1b" not in run(daemon, "roster", "add", "n6").stderr
+
+
+def forced(**changed: Any) -> str:
+    nodes = [*with_nodes(silent("n2", 8000), node("n3"), silent("n4", 700_000), silent("n5", None))]
+    out = {"roster": ["n1", "n3"], "forgotten": ["n2", "n4", "n5"], "is_forced": True, "nodes": nodes}
+    return "\n".join(render(page(**{**out, "forget_after_ms": 600_000, **changed})))
+
+
+def test_who_was_silent_for_less_than_it_takes_to_be_forgotten_was_forced_out() -> None:
+    lines = forced()
+    assert "n2 was forced out by an operator: it votes again when it is back" in lines
+    assert "n4 was dead for long: it votes again" in lines
+    assert "n5 was forced out by an operator, or dead for long: " in lines
+    assert " no: forced out  8.0 s ago" in lines
+    # The next generation is none of force, and n2 was forced out all the same.
+    assert "n2 was forced out by an operator" in forced(is_forced=False)
+    assert "n5 was dead for long" in forced(is_forced=False)
+
+
+def test_the_roster_of_a_daemon_that_does_not_say_how_long_is_read() -> None:
+    plain = {key: value for key, value in CHANGED.items() if key != "forget_after_ms"}
+    assert "n4 was dead for long" in "\n".join(render(plain))
+
+
+def test_status_too_says_who_was_forced_out() -> None:
+    nodes = [*with_nodes(silent("n2", 8000, is_voter=False))]
+    found = complaints(page(forgotten=["n2"], is_forced=True, forget_after_ms=600_000, nodes=nodes))
+    assert any(each.startswith("n2 was forced out by an operator: start it") for each in found)
+    assert not any("dead for so long" in each for each in found)

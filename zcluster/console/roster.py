@@ -16,6 +16,7 @@ import click
 
 from zcluster.adapters.control_socket import ask
 from zcluster.console.status import SCHEMA as STATUS_SCHEMA
+from zcluster.console.verdict import Forgotten, how_forgotten
 from zcluster.console.wish import (
     AGREEMENT_WAIT_S,
     EXIT_DONE,
@@ -40,6 +41,7 @@ SHOWN = (
     "hears_majority",
     "roster",
     "forgotten",
+    "forget_after_ms",
     "unadmitted",
     "pins",
 )
@@ -150,7 +152,7 @@ def as_data(status: Status) -> dict[str, object]:
     return {
         "schema": SCHEMA,
         "ok": bool(status["cluster_id"]),
-        **{key: status[key] for key in SHOWN},
+        **{key: status.get(key) for key in SHOWN},
         "nodes": nodes,
     }
 
@@ -188,7 +190,9 @@ def _rows(status: Status) -> list[tuple[str, str, str, str]]:
 def _vote(name: str, status: Status, node: Status | None) -> str:
     if name in status["roster"]:
         return "yes, witness" if node is not None and node["is_witness"] else "yes"
-    return "no: forgotten" if name in status["forgotten"] else "no: not admitted"
+    if name not in status["forgotten"]:
+        return "no: not admitted"
+    return "no: forced out" if how_forgotten(name, status) is Forgotten.FORCED else "no: forgotten"
 
 
 def _heard(node: Status | None) -> str:
@@ -206,8 +210,11 @@ def _generation(node: Status | None) -> str:
 def _notes(status: Status) -> list[str]:
     lines = [f"{pin['group']} is pinned to {pin['node']}" for pin in status["pins"]]
     lines += [f"{name} is heard and no member: zcluster roster add {name}" for name in status["unadmitted"]]
-    lines += [
-        f"{name} was dead for long: it votes again when it is back, or zcluster roster remove {name}"
-        for name in status["forgotten"]
-    ]
+    lines += [_note(name, how_forgotten(name, status)) for name in status["forgotten"]]
     return ["", *lines] if lines else []
+
+
+def _note(name: str, how: Forgotten) -> str:
+    if how is Forgotten.BACK:
+        return f"{name} {how}, and votes again soon"
+    return f"{name} {how}: it votes again when it is back, or zcluster roster remove {name}"

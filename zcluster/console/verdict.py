@@ -7,7 +7,7 @@ worst thing comes first; a sentence that complains ends with something to do.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
 
 from zcluster.console import unready
@@ -125,10 +125,7 @@ def complaints(status: Status) -> list[str]:
     )
     if missing > 0 and status["generation"] <= 1:
         found.append(f"{counted(missing, 'expected node')} never came: start `zcluster run` there")
-    found += [
-        f"{name} was dead for so long that it has no vote: start it, or `zcluster roster remove {name}`"
-        for name in status["forgotten"]
-    ]
+    found += [_forgotten(name, how_forgotten(name, status)) for name in status["forgotten"]]
     found += [
         f"{name} is heard and not admitted: `zcluster roster add {name}`, or stop it"
         for name in status["unadmitted"]
@@ -157,6 +154,35 @@ def told_ago(warning: Mapping[str, Any]) -> str:
     """ "told 2 min 10 s ago"; "" for what stands, or was told just now."""
     age_ms = warning.get("age_ms")
     return f"told {duration(age_ms)} ago" if age_ms is not None and age_ms >= OLD_ALARM_MS else ""
+
+
+class Forgotten(StrEnum):
+    """How a voter lost its vote."""
+
+    DEAD = "was dead for long"
+    FORCED = "was forced out by an operator"
+    EITHER = "was forced out by an operator, or dead for long"
+    BACK = "is back"
+
+
+def how_forgotten(name: str, status: Status) -> Forgotten:
+    """Who was heard lately was not dead for long, so an operator went on without it (`roster force`)."""
+    node = next((node for node in status["nodes"] if node["name"] == name), None)
+    if node is not None and node["is_heard"]:
+        return Forgotten.BACK
+    limit_ms = status.get("forget_after_ms")
+    if node is None or node["heard_ms"] is None or limit_ms is None:
+        return Forgotten.EITHER if status["is_forced"] else Forgotten.DEAD
+    return Forgotten.FORCED if node["heard_ms"] < limit_ms else Forgotten.DEAD
+
+
+def _forgotten(name: str, how: Forgotten) -> str:
+    match how:
+        case Forgotten.BACK:
+            return f"{name} is back and votes again soon: `zcluster roster show`"
+        case Forgotten.DEAD:
+            return f"{name} was dead for so long that it has no vote: start it, or `zcluster roster remove {name}`"
+    return f"{name} {how}: start it only where it hears this node, or `zcluster roster remove {name}`"
 
 
 FORCED = (

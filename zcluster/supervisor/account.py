@@ -92,6 +92,7 @@ class Account:
             made_ms=now_ms,
             wall_ms=wall_ms(),
             silence_ms=parts.node.situation.timing.silence_ms,
+            forget_after_ms=parts.node.situation.settings.forget_after_ms,
             is_observing=self._configuration.is_observing,
             links=link_facts(self._configuration, self._ground.identity),
             notices=own.notices,
@@ -164,9 +165,9 @@ def stall_teller(name: str, tell: Callable[[Tell], None]) -> Callable[[int, int]
 
     def told(overslept_ms: int, busy_ms: int) -> None:
         if overslept_ms >= busy_ms:
-            text = f"{name} was not given a processor for {overslept_ms} ms"
+            text = f"{name} was not given a processor for {duration(overslept_ms)}"
         else:
-            text = f"{name} was busy, or interrupted at work, for {busy_ms} ms"
+            text = f"{name} was busy, or interrupted at work, for {duration(busy_ms)}"
         tell(Tell("warning", "stalled", text, {"overslept_ms": overslept_ms, "busy_ms": busy_ms}))
 
     return told

@@ -7,7 +7,7 @@
     generation, roster  of the cluster document; `quorum` of the roster must agree, `hears_majority` now
     is_settled          a majority has had this generation on disk for a whole grant: the next change may come
     is_forced           an operator made this generation without a majority
-    forgotten[]         members that were dead for long: no vote until they are back
+    forgotten[]         members that were dead for long (`forget_after_ms`), or forced out: no vote until they are back
     unadmitted[]        nodes that are heard and are no members
     pins[]              group, node: what operators pinned
     freeze              null, or: reason, who, node (where), by (who@node), since_ms and until_ms (since 1970; until
@@ -86,6 +86,7 @@ class Surroundings:
     tools: ToolsFacts | None = None
     clock_offsets: Mapping[str, int] = field(default_factory=dict)
     made_ms: int = 0
+    forget_after_ms: int = 600_000
     round_trips_us: Mapping[tuple[str, str], int] = field(default_factory=dict)
     behind_ms: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
@@ -108,6 +109,7 @@ def status_of(view: View, around: Surroundings, story: Story) -> dict[str, objec
         "is_settled": view.is_settled,
         "is_forced": view.is_forced,
         "forgotten": list(view.forgotten),
+        "forget_after_ms": around.forget_after_ms,
         "unadmitted": _unadmitted(view),
         "pins": [{"group": pin.group, "node": pin.node} for pin in view.pins],
         "freeze": _freeze(view.freeze, around.wall_ms),
