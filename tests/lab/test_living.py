@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,14 @@ pytestmark = [pytest.mark.kernel, pytest.mark.lab, pytest.mark.slow]
 LIMIT_S = 180
 LAPSE_MS = 150  # how many probes a busy machine loses is for bench/; a lease that lapsed or a move costs more
 KEYS = ["fault", "preset", "group", "from", "to", "outage_ms", "answered_twice", "epoch"]
+
+
+KILL_THE_DAEMON = """
+for process in /proc/[0-9]*; do
+    [ "$(readlink $process/ns/net)" = "$(readlink /proc/self/ns/net)" ] || continue
+    tr '\\0' ' ' < $process/cmdline | grep -q 'zcluster [r]un' && kill -9 ${process#/proc/}
+done
+"""
 
 
 @pytest.fixture
@@ -157,6 +167,19 @@ def test_a_laboratory_that_stays_can_be_played_with(environment: dict[str, str])
         assert lab(environment, "shell", "client", "hostname").stdout.strip() == "client"
         assert "no host 'n9'" in lab(environment, "shell", "n9", "true").stderr
 
+        before = status_inside(environment, holder)
+        restarted = lab(environment, "shell", holder, "zcluster", "restart-daemon")
+        assert restarted.returncode == 0, restarted.stderr
+        after = next_life(environment, before)
+        assert after["groups"][0]["holder"] == holder
+        (log,) = Path(environment["TMPDIR"]).glob(f"zcluster-lab-*/lab-*/{holder}.log")
+        assert "goes on with g1" in log.read_text(), "nothing moved"
+
+        slave = next(node for node in ("n1", "n2", "n3") if node != holder)
+        before = status_inside(environment, slave)
+        lab(environment, "shell", slave, "sh", "-c", KILL_THE_DAEMON)
+        next_life(environment, before)
+
         broken = lab(environment, "fault", "kill-daemon", holder)
         assert broken.returncode == 0, broken.stdout
         assert "kill-daemon g1: " in broken.stdout
@@ -167,6 +190,21 @@ def test_a_laboratory_that_stays_can_be_played_with(environment: dict[str, str])
 
         up.send_signal(signal.SIGINT)
         assert up.wait(10) == 0
+
+
+def status_inside(environment: dict[str, str], node: str) -> dict[str, Any]:
+    said = lab(environment, "shell", node, "--", "zcluster", "status", "--json").stdout
+    return dict(json.loads(said)) if said.startswith("{") else {}
+
+
+def next_life(environment: dict[str, str], before: dict[str, Any]) -> dict[str, Any]:
+    """The status of the life after that one, which somebody else than this test starts."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        now = status_inside(environment, before["node"])
+        if now and now["incarnation"] != before["incarnation"] and now["groups"][0]["holder"]:
+            return now
+    raise AssertionError(f"the daemon of {before['node']} has no next life")
 
 
 @contextmanager

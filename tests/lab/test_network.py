@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ from zcluster.lab.cluster_view import NOBODY
 from zcluster.lab.laboratory import Laboratory
 from zcluster.lab.plan import Network, make_plan
 from zcluster.lab.verdict import Kind, judge
+from zcluster.supervisor.daemon import EXIT_RESTART
 
 pytestmark = pytest.mark.kernel
 
@@ -210,5 +213,77 @@ def test_a_host_that_lost_power_returns_with_its_disk_and_nothing_else() -> None
             on(lab, "n1", look)
             assert lab.daemon_of("n1").is_running()
             assert lab.ownership("g1") == NOBODY
+
+    passes_in_world(check)
+
+
+def test_what_was_started_by_hand_goes_with_the_power() -> None:
+    """As in `lab shell`: the laboratory did not start it and is not its parent."""
+
+    def check(directory: Path) -> None:
+        with laboratory(directory) as lab:
+            by_hand = visitor(lab, "n1")
+            elsewhere = visitor(lab, "n2")
+            lab.hosts["n1"].signal_all(signal.SIGSTOP)
+            lab.wait_for(lambda: state_of(by_hand) == "T", 10.0, "it stands still with its host")
+            lab.cut_off("n1")
+            lab.wait_for(lambda: state_of(by_hand) in "ZX", 10.0, "it is dead")
+            assert state_of(elsewhere) == "S"
+            lab.clear_away("n1")
+            lab.power_on("n1")
+
+    passes_in_world(check)
+
+
+def visitor(lab: Laboratory, node: str) -> int:
+    """A program in that host whose parent is gone: its process id."""
+    file = lab.directory / f"{node}.visitor"
+
+    def act() -> None:
+        process = os.fork()
+        if process == 0:
+            os.setsid()
+            os.execv("/bin/sh", ASLEEP)
+        file.write_text(str(process))
+
+    on(lab, node, act)
+    return int(file.read_text())
+
+
+def state_of(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return "X"
+
+
+def test_a_planned_restart_is_followed_by_the_next_life_where_that_is_wanted() -> None:
+    def check(directory: Path) -> None:
+        lab = Laboratory(directory, make_plan(2, 1, "standard"), daemon=["/bin/sh", "-c", "exit 75"])
+        try:
+            lab.build()
+            first = lab.daemon_of("n1")
+            assert first.wait(10.0) == EXIT_RESTART
+            lab.wait(SETTLE_S)
+            assert lab.daemon_of("n1") is first
+            assert lab.ended_daemons()["n1"] == EXIT_RESTART
+
+            lab.is_service_manager = True
+            lab.wait_for(lambda: lab.daemon_of("n1") is not first, 10.0, "the next life")
+        finally:
+            lab.close()
+
+    passes_in_world(check)
+
+
+def test_a_daemon_that_ends_otherwise_is_nobodys_next_life() -> None:
+    def check(directory: Path) -> None:
+        with laboratory(directory) as lab:
+            lab.is_service_manager = True
+            killed = lab.daemon_of("n1")
+            killed.signal(signal.SIGKILL)
+            assert killed.wait(10.0) == -signal.SIGKILL
+            lab.wait(SETTLE_S)
+            assert lab.ended_daemons() == {"n1": -signal.SIGKILL}
 
     passes_in_world(check)

@@ -146,7 +146,8 @@ class RestartDaemon(Fault):
         if status != EXIT_RESTART:
             raise LabError(f"the daemon of {self.holder} ended with {status}, not with {EXIT_RESTART}")
         self.lab.wait(_SERVICE_MANAGER_S)
-        self.lab.start_daemon(self.holder)
+        if self.lab.daemon_of(self.holder) is daemon:  # of a laboratory that is no service manager itself
+            self.lab.start_daemon(self.holder)
 
     def heal(self) -> None:
         """Nothing is broken."""

@@ -120,10 +120,15 @@ class Host:
         return program
 
     def signal_all(self, number: signal.Signals) -> None:
-        """Send a signal to every program of the host, the newest first."""
+        """Send a signal to every process of the host: its programs, the newest first, then what somebody started
+        in it by hand.
+        """
         for program in reversed(self.programs):
             if program.is_running():
                 program.signal(number)
+        for process in self._visitors():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, number)
 
     def power_off(self) -> None:
         """Kill every process and let the namespaces go. The caller has cut the cables."""
@@ -135,6 +140,19 @@ class Host:
         os.waitpid(self.process, 0)
         for descriptor in (self._process_fd, self._go_write, self._done_read):
             os.close(descriptor)
+
+    def _visitors(self) -> list[int]:
+        """The processes in the host's network that no program of ours leads, as those of `zcluster lab shell`."""
+        own = {self.process, *(program.process for program in self.programs)}
+        network = os.readlink(f"/proc/{self.process}/ns/net")
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            process = int(entry.name)
+            with contextlib.suppress(OSError):  # it has just ended
+                is_inside = process not in own and os.readlink(entry / "ns" / "net") == network
+                if is_inside and os.getpgid(process) not in own:
+                    found.append(process)
+        return found
 
     def _enter_and(self, work: Callable[[], None]) -> None:
         os.setpgid(0, 0)

@@ -32,6 +32,7 @@ from zcluster.lab.sip_capture import SipCapture
 from zcluster.lab.switches import SWITCH, prepare_switch, write_password
 from zcluster.lab.telephones import Telephones
 from zcluster.lab.world import RUN
+from zcluster.supervisor.daemon import EXIT_RESTART
 
 DAEMON = "daemon"
 _DAEMON = (sys.executable, "-m", "zcluster", "run")
@@ -50,7 +51,8 @@ _JOURNAL_RECORDS = 2000
 class Laboratory:
     """Built and used by the first process of a world (`zcluster.lab.world`); one thread.
 
-    `daemon` is the command that runs on each host; without it, the real one.
+    `daemon` is the command that runs on each host; without it, the real one. With `is_service_manager` a planned
+    restart that somebody else asked for has its next life while time passes here, as with the unit for systemd.
     """
 
     def __init__(self, directory: Path, plan: Plan, daemon: Sequence[str] | None = None) -> None:
@@ -63,6 +65,7 @@ class Laboratory:
         self.probes = ProbeRecord(plan.floating)
         self._daemon = daemon or [*_DAEMON, "--config", str(self.config_file)]
         self._without_power: set[str] = set()
+        self.is_service_manager = False
         self.sip: SipCapture | None = None
 
     def build(self) -> None:
@@ -154,6 +157,11 @@ class Laboratory:
             self.hosts[client.name], self.directory / "telephones", address, wanted, patience_ms
         )
 
+    def ended_daemons(self) -> dict[str, int]:
+        """The exit status (negative: the signal) of every newest daemon that runs no more, on hosts with power."""
+        daemons = {node: self.daemon_of(node) for node in self.powered}
+        return {node: each.wait(0.0) for node, each in daemons.items() if not each.is_running()}
+
     def log_of(self, node: str) -> Path:
         """Where the daemon of that node writes."""
         return self.directory / f"{node}.log"
@@ -221,10 +229,14 @@ class Laboratory:
     # Waiting
 
     def collect(self) -> None:
-        """Read what the ears have heard."""
+        """Read what the ears have heard, and begin the next lives that are due."""
         self.observer.collect()
         if self.sip is not None:
             self.sip.collect()
+        if self.is_service_manager:
+            for node, status in self.ended_daemons().items():
+                if status == EXIT_RESTART:
+                    self.start_daemon(node)
 
     def wait(self, seconds: float) -> None:
         """Let time pass; the observer's rings are read meanwhile."""
@@ -281,10 +293,8 @@ class Laboratory:
         return wrong
 
     def _refuse_dead_daemons(self) -> None:
-        for node in self.powered:
-            daemon = self.daemon_of(node)
-            if not daemon.is_running():
-                raise LabError(f"the daemon of {node} ended by itself with status {daemon.wait(0.0)}")
+        for node, status in self.ended_daemons().items():
+            raise LabError(f"the daemon of {node} ended by itself with status {status}")
 
     def silent_addresses(self) -> list[str]:
         """The floating addresses that do not answer the client steadily."""

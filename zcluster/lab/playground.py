@@ -1,7 +1,8 @@
 """`zcluster lab up` and the commands that talk to it: a laboratory that stays, to be played with.
 
 What must hold: one thread does everything, so a fault asked for from another terminal is carried out like a
-trial and nothing runs beside it. The socket lies in the laboratory's own private directory.
+trial and nothing runs beside it; a daemon that ended is started again, as by a service manager. The socket lies
+in the laboratory's own private directory.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from zcluster.lab.world import newest_world
 SOCKET = "lab.sock"
 _ASK_LIMIT_S = 120.0
 _REQUEST_BYTES = 4096
+_LOOK_EVERY_S = 0.2
 _HOW_TO = """\
 In another terminal:
   zcluster lab status              how the cluster is, and who answers on the wire
@@ -82,15 +84,25 @@ def _serve(lab: Laboratory) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(lab.directory / SOCKET))
         listener.listen(4)
-        listener.settimeout(0.2)
+        listener.settimeout(_LOOK_EVERY_S)
+        lab.is_service_manager = True
         while True:
+            lab.collect()
             lab.observer.start_over()  # nobody judges what happens between two requests
+            _start_again(lab)
             try:
                 connection, _ = listener.accept()
             except TimeoutError:
                 continue
             with connection:
                 _answer(lab, connection)
+
+
+def _start_again(lab: Laboratory) -> None:
+    """What somebody killed by hand lives again. Within a request this is for the fault to do."""
+    for node, status in lab.ended_daemons().items():
+        print(f"the daemon of {node} ended with status {status} and is started again", flush=True)
+        lab.start_daemon(node)
 
 
 def _answer(lab: Laboratory, connection: socket.socket) -> None:
