@@ -13,7 +13,7 @@ ARGS ?= --help
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    a cluster on this machine: a host dies, its address answers again, in about a minute"
+	@echo "make demo    a cluster on this machine: a host dies, its address answers again, in a quarter of a minute"
 	@echo "make test    everything: unit, property, kernel and laboratory tests, and 500 simulated seeds"
 	@echo "make check   what to run before each commit, in under a minute"
 	@echo "make sim     the simulator; SEEDS=1000 runs that many, SEED=42 tells the story of one"

@@ -85,7 +85,7 @@ def lab() -> None:
 @_keep
 @click.option("--plain", is_flag=True, help="Plain lines, also on a terminal.")
 def demo(preset: str, keep: bool, plain: bool) -> None:
-    """A narrated minute: three masters, one slave, and a host that dies."""
+    """A narrated quarter of a minute: three masters, one slave, and a host that dies."""
     from zcluster.lab.demo import demo_plan, demo_work
     from zcluster.lab.world import run_in_world
 
@@ -204,11 +204,14 @@ def trial(
 
 
 def _plan(nodes: int, groups: int, preset: str, switch: str, prefix: Path | None) -> Plan:
+    from zcluster.lab import neighbours
     from zcluster.lab.switches import check_prefix
 
     kind = SwitchKind(switch)
     if (kind is SwitchKind.FREESWITCH) != (prefix is not None):
         raise click.UsageError("--switch freeswitch and --freeswitch-prefix DIR belong together")
+    if warning := neighbours.room_warning(nodes, neighbours.limits()):
+        click.echo(f"zcluster: warning: {warning}", err=True)
     return make_plan(nodes, groups, preset, kind, None if prefix is None else check_prefix(prefix))
 
 

@@ -1,4 +1,4 @@
-"""`zcluster lab demo`: a narrated minute in which a host dies and nobody on the telephone notices for long.
+"""`zcluster lab demo`: narrated, a quarter of a minute: a host dies and nobody on the telephone notices for long.
 
 What must hold: every sentence that claims something is checked before it is said; the exit status is 0 only if
 all of it happened. The picture changes nothing: it is drawn between measurements, in the same thread.
@@ -21,6 +21,7 @@ from zcluster.lab.cluster_view import Status, holders_by_group, slaves
 from zcluster.lab.laboratory import FOUNDING_LIMIT_S, LOOK_EVERY_S, Laboratory
 from zcluster.lab.picture import CELL_NS, STRIP_CELLS, WIDTH, AddressRow, NodeRow, draw, plain, strip
 from zcluster.lab.plan import GroupPlan, Plan, make_plan
+from zcluster.lab.program import this_program
 from zcluster.lab.verdict import judge
 
 NODES, GROUPS = 4, 3
@@ -167,7 +168,8 @@ def _play(lab: Laboratory, stage: _Stage) -> None:
     victim = _let_a_host_die(lab, stage, holders, ready[0])
     _let_it_return(lab, stage, victim)
     stage.say(
-        "All of this was checked on the wire, and nothing is left behind. Now break it yourself: zcluster lab up"
+        "All of this was checked on the wire, and nothing is left behind. Now break it yourself: "
+        f"{this_program()} lab up"
     )
     stage.pause(2.0, 0.0)
 

@@ -19,6 +19,7 @@ from zcluster.errors import LabError
 from zcluster.lab.catalogue import FAULTS
 from zcluster.lab.laboratory import FOUNDING_LIMIT_S, Laboratory, check_node
 from zcluster.lab.plan import GroupPlan, Plan
+from zcluster.lab.program import this_program
 from zcluster.lab.trial import run_trial
 from zcluster.lab.world import newest_world
 
@@ -28,10 +29,10 @@ _REQUEST_BYTES = 4096
 _LOOK_EVERY_S = 0.2
 _HOW_TO = """\
 In another terminal:
-  zcluster lab status              how the cluster is, and who answers on the wire
-  zcluster lab fault kill-host n1  break something, watch it, mend it ({faults})
-  zcluster lab shell n1            a shell inside a host; `zcluster status` works there
-  zcluster lab shell client        a shell where the telephones are
+  {program} lab status              how the cluster is, and who answers on the wire
+  {program} lab fault kill-host n1  break something, watch it, mend it ({faults})
+  {program} lab shell n1            a shell inside a host; `zcluster status` works there
+  {program} lab shell client        a shell where the telephones are
 Ctrl-C ends everything and leaves nothing behind."""
 
 Say = Callable[[str], None]
@@ -44,7 +45,12 @@ def up_work(plan: Plan, directory: Path) -> int:
         lab.build()
         print(f"{len(plan.nodes)} nodes are starting; their logs are in {directory}", flush=True)
         lab.wait_until_well(FOUNDING_LIMIT_S)
-        print("\n".join([*_state_lines(lab), "", _HOW_TO.format(faults=", ".join(FAULTS))]), flush=True)
+        print(
+            "\n".join(
+                [*_state_lines(lab), "", _HOW_TO.format(program=this_program(), faults=", ".join(FAULTS))]
+            ),
+            flush=True,
+        )
         _serve(lab)
     except LabError:
         print(lab.log_tails(), file=sys.stderr)

@@ -27,6 +27,7 @@ from types import FrameType
 
 from zcluster.errors import LabError, ZclusterError
 from zcluster.lab import namespaces
+from zcluster.lab.program import this_program
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -77,7 +78,7 @@ def newest_world() -> RunningWorld:
     worlds = running_worlds()
     if not worlds:
         raise LabError(
-            "no laboratory of yours is running: start one with `zcluster lab up` in another terminal"
+            f"no laboratory of yours is running: start one with `{this_program()} lab up` in another terminal"
         )
     if len(worlds) > 1:
         print(
