@@ -56,6 +56,7 @@ class BusStage:
         self.daemon = daemon or SmallDaemon(run_dir)
         self._has_daemon = True
         self.ring = Ring()
+        self.complaints: list[str] = []
         self.bus = ToolsBus(KEYS.server, [GRAFANA.public])
         self.outlet = BusOutlet(
             NODE,
@@ -64,6 +65,7 @@ class BusStage:
             Passing(run_dir, GIVE_UP_MS),
             ["loopback"],
             lambda _: Endpoint("127.0.0.1", self.port),
+            self.complaints.append,
         )
         self.feed = Feed(run_dir / "control.sock", self.ring, PlaceFile(run_dir), [self.outlet])
         self._todo: queue.SimpleQueue[Callable[[], Any]] = queue.SimpleQueue()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -87,13 +89,49 @@ def test_it_hands_on_says_that_it_lives_and_ends_with_its_daemon(stage: Stage) -
     assert stage.process.wait(PATIENCE_S) == 0
 
 
-def test_a_file_that_cannot_be_used_ends_it_with_a_reason(tmp_path: Path) -> None:
+@contextmanager
+def started(file: Path, *, has_switch: bool = False) -> Iterator[subprocess.Popen[str]]:
+    """The process alone; it is told to end when the block is left."""
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    words = tools_process(has_switch=True).arguments(tmp_path / "none.toml", NODE, tmp_path, there.fileno())
-    assert words[0] == sys.executable
-    assert words[-1] == "--with-switch"
-    done = subprocess.run(words, pass_fds=(there.fileno(),), capture_output=True, text=True, check=False)
-    here.close()
-    there.close()
-    assert done.returncode == 1
-    assert "none.toml" in done.stderr
+    words = tools_process(has_switch).arguments(file, NODE, file.parent, there.fileno())
+    with subprocess.Popen(words, pass_fds=(there.fileno(),), stderr=subprocess.PIPE, text=True) as process:
+        there.close()
+        yield process
+        here.close()
+
+
+def test_a_file_that_cannot_be_used_ends_it_with_a_reason(tmp_path: Path) -> None:
+    with started(tmp_path / "none.toml", has_switch=True) as process:
+        assert isinstance(process.args, tuple | list)
+        assert (process.args[0], process.args[-1]) == (sys.executable, "--with-switch")
+        _, told = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 1
+    (line,) = [each for each in told.splitlines() if "tools-failed" in each]
+    assert f" {NODE} tools-failed: the tools process cannot run: " in line
+    assert "none.toml" in line
+
+
+def test_what_it_says_of_itself_has_the_format_that_the_file_wants(tmp_path: Path) -> None:
+    file = tmp_path / "zcluster.toml"
+    head = GOOD.replace("expected-nodes = 3", f'expected-nodes = 3\nkey-file = "{tmp_path / "none.key"}"')
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        tools = f'[tools]\nlisten = []\nmetrics = "loopback"\nmetrics-port = {port}\n'
+        file.write_text(f'{head}{tools}[log]\nformat = "json"\n')
+        with started(file) as process:
+            assert process.stderr is not None
+            line = json.loads(process.stderr.readline())
+    assert process.returncode == 0
+    assert (line["level"], line["code"], line["node"]) == ("warning", "tools-not-listening", NODE)
+    assert line["text"].startswith("metrics: ")
+    assert str(port) in line["text"]
+
+    file.write_text(f'{head}[tools]\n[log]\nformat = "json"\n')
+    with started(file) as process:
+        _, told = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 1
+    line = json.loads(told)
+    assert (line["code"], line["level"]) == ("tools-failed", "warning")
+    assert "none.key" in line["text"]

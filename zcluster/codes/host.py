@@ -75,6 +75,19 @@ CODES = (
         ("Look up the code that repeats: `zcluster explain` knows it.",),
     ),
     Code(
+        "hook-failed",
+        ("warning",),
+        "the hook pager failed for takeover (pbx1-18c-42): exit status 1; it is tried again",
+        "A program or a URL of `[[hook]]` failed, was given up for an event, or is so slow that events are dropped. It "
+        "stands in the log alone; other hooks and the cluster do not wait for it.",
+        (
+            "The text has what the program said last, or the answer of the URL. Run the program by hand, as the user "
+            "of the daemon, with the event of docs/hooks.md on its standard input.",
+            "Given up: that event is not told any more; `zcluster why` has it.",
+            "Too slow: give it a longer `timeout-s` only if it needs it; better a program that returns at once.",
+        ),
+    ),
+    Code(
         "host",
         ("notice", "warning"),
         "real-time scheduling (SCHED_RR 50) was refused: ...",
@@ -151,7 +164,8 @@ CODES = (
         (
             "`zcluster doctor --stalls 60` measures how long this machine stands still and names the preset that it "
             "can keep.",
-            "`zcluster status` shows under host whether real-time scheduling was refused; that is the usual mend.",
+            'Real-time scheduling refused is the usual reason: `zcluster status` then has a line "real-time scheduling '
+            '(SCHED_RR ...) was refused" with its mend, and so has `zcluster doctor`.',
             "A virtual machine: reserve its processors, and do not migrate it live while it holds a group "
             "(`zcluster move` first).",
         ),
@@ -190,6 +204,30 @@ CODES = (
         ("`journalctl -u zcluster` says why. Monitoring has a gap; the cluster is not touched.",),
     ),
     Code(
+        "tools-failed",
+        ("warning",),
+        "the tools process cannot run: /etc/zcluster/cluster.key: there is no cluster key; ...",
+        "The process that serves subscribers, metrics, hooks and events in the switch could not begin, or ended by an "
+        "error of ours. It stands in the log alone; tools-ended in the story says the same without the reason. No "
+        "address and no call needs it.",
+        (
+            "The text has the reason, mostly a file: `zcluster check` on this host.",
+            "A defect (with a trace in the log): `zcluster report`.",
+        ),
+    ),
+    Code(
+        "tools-not-listening",
+        ("warning",),
+        "no bus on hb1 yet: no address of this host is in 10.1.1.0/24, the network of hb1",
+        "The bus for tools or the metrics should listen on an address that is not there, or on a port that another "
+        "program has. It is tried again every few seconds, and no more is said of it. It stands in the log alone.",
+        (
+            "`ss -ltnp` on this host shows who has the port; `port` or `metrics-port` of `[tools]` is another one, in "
+            "the file of every host.",
+            "No address: `ip address`; mend the link that is named.",
+        ),
+    ),
+    Code(
         "would-have-closed",
         ("notice",),
         "would have ceased to answer for 10.0.0.1",
@@ -217,7 +255,7 @@ CODES = (
     Code(
         "link-broken",
         ("warning",),
-        "link hb1: cannot send: Network is unreachable",
+        "link hb1 (interface eth1) is down",
         "A link of this host cannot be used: its interface is missing, down or without its address, or the kernel "
         "refuses its packets. The other links carry; the next loss may move something.",
         _ABOUT_LINKS,

@@ -13,6 +13,7 @@ from pathlib import Path
 from zcluster.config.configuration import OFF, Configuration
 from zcluster.tools.bus import bus_outlet
 from zcluster.tools.outlet import Outlet
+from zcluster.tools.own_log import OwnLog
 from zcluster.tools.ring import Ring
 from zcluster.tools.switch_events import switch_events
 
@@ -22,7 +23,7 @@ class Host:
     """What outlets are made from.
 
     `figures`: numbers of the feed, the loop and every outlet, prefixed by its name. `has_switch`: this node watches a
-    switch of its own, and may touch it.
+    switch of its own, and may touch it. `log`: what outlets say of themselves.
     """
 
     configuration: Configuration
@@ -32,13 +33,14 @@ class Host:
     ring: Ring
     figures: Callable[[], Mapping[str, int]]
     has_switch: bool
+    log: OwnLog
 
 
 def outlets_for(host: Host) -> dict[str, Outlet]:
     """By name, in the order in which they are told. Raises ZclusterError for what must be mended first."""
     outlets: dict[str, Outlet] = {}
     if host.configuration.tools.listen:
-        outlets["bus"] = bus_outlet(host.configuration, host.node, host.run_dir, host.ring)
+        outlets["bus"] = bus_outlet(host.configuration, host.node, host.run_dir, host.ring, host.log)
     switch = host.configuration.switch
     if switch is not None and host.has_switch and host.configuration.tools.switch_events:
         outlets["switch"] = switch_events(switch, host.ring)
@@ -46,9 +48,9 @@ def outlets_for(host: Host) -> dict[str, Outlet]:
         # Loaded where it is wanted: the library behind it is a third of this process's start.
         from zcluster.tools.http import http_outlet
 
-        outlets["metrics"] = http_outlet(host.configuration, host.node, host.figures)
+        outlets["metrics"] = http_outlet(host.configuration, host.node, host.figures, host.log)
     if host.configuration.hooks and not host.configuration.is_observing:
         from zcluster.tools.hooks import hooks_outlet
 
-        outlets["hooks"] = hooks_outlet(host.configuration, host.node, host.run_dir)
+        outlets["hooks"] = hooks_outlet(host.configuration, host.node, host.run_dir, host.log)
     return outlets

@@ -12,7 +12,6 @@ messages and learns which by their numbers; an address that is not there yet is 
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from zcluster.tools.bus_questions import Passed, Refused, Since, Snapshot, read_
 from zcluster.tools.feed import LOST_CODE
 from zcluster.tools.listening import Endpoint, endpoint_of
 from zcluster.tools.outlet import StatusDocument
+from zcluster.tools.own_log import OwnLog
 from zcluster.tools.ring import Ring
 from zcluster.wire.keys import derive, observing, reader_pair
 
@@ -41,7 +41,9 @@ LAST_WORDS_MS = 100
 
 
 class BusOutlet:
-    """Publishes from `node`, and listens in `places`; `find` says where that is, as `endpoint_of` does."""
+    """Publishes from `node`, and listens in `places`; `find` says where that is, as `endpoint_of` does. `complain`
+    hears why it does not.
+    """
 
     def __init__(
         self,
@@ -51,12 +53,14 @@ class BusOutlet:
         passing: Passing,
         places: Sequence[str],
         find: Callable[[str], Endpoint],
+        complain: Callable[[str], None],
     ) -> None:
         self._node = node
         self._ring = ring
         self._bus = bus
         self._passing = passing
         self._find = find
+        self._complain = complain
         self._unopened = list(places)
         self._told: set[str] = set()
         self._open_ms = 0
@@ -137,7 +141,7 @@ class BusOutlet:
                 self._counts["unopened"] += 1
                 if place not in self._told:
                     self._told.add(place)
-                    print(f"zcluster tools process: no bus on {place} yet: {problem}", file=sys.stderr)
+                    self._complain(f"no bus on {place} yet: {problem}")
             else:
                 self._unopened.remove(place)
 
@@ -168,7 +172,7 @@ class BusOutlet:
                 self._bus.answer(asked, story_body(question.identity, self._ring, begin))
 
 
-def bus_outlet(configuration: Configuration, node: str, run_dir: Path, ring: Ring) -> BusOutlet:
+def bus_outlet(configuration: Configuration, node: str, run_dir: Path, ring: Ring, log: OwnLog) -> BusOutlet:
     """The bus where the file has it. Raises KeyFileError."""
     tools, secret = configuration.tools, load_service_key(configuration.key_file)
     used = observing(secret) if configuration.is_observing else secret
@@ -180,4 +184,5 @@ def bus_outlet(configuration: Configuration, node: str, run_dir: Path, ring: Rin
         Passing(run_dir),
         tools.listen,
         lambda place: endpoint_of(configuration, place, tools.port),
+        lambda text: log.write("warning", "tools-not-listening", text),
     )

@@ -33,6 +33,7 @@ from zcluster.tools.hooks_program import Ending, Program
 from zcluster.tools.hooks_queue import HookQueue
 from zcluster.tools.loop import monotonic_ms
 from zcluster.tools.outlet import StatusDocument
+from zcluster.tools.own_log import OwnLog
 from zcluster.tools.picture import picture_of
 
 DIRECTORY = "hooks"
@@ -195,11 +196,11 @@ class HooksOutlet:
             hooked.memory.done(over)
 
 
-def hooks_outlet(configuration: Configuration, node: str, run_dir: Path) -> HooksOutlet:
-    """The hooks of the file; what fails is a line on standard error."""
+def hooks_outlet(configuration: Configuration, node: str, run_dir: Path, log: OwnLog) -> HooksOutlet:
+    """The hooks of the file; what fails is a line of the log."""
 
     def complain(text: str) -> None:
-        print(f"zcluster tools process: {text}", file=sys.stderr)
+        log.write("warning", "hook-failed", text)
 
     return HooksOutlet(configuration.hooks, configuration.name, node, run_dir / DIRECTORY, complain)
 

@@ -12,7 +12,6 @@ reaches the address may read: it is off, on loopback, or on a link of the cluste
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from zcluster.adapters.journal import Record
@@ -26,6 +25,7 @@ from zcluster.tools.loop import monotonic_ms
 from zcluster.tools.metrics import MetricsText
 from zcluster.tools.metrics_story import StoryLedger
 from zcluster.tools.outlet import StatusDocument
+from zcluster.tools.own_log import OwnLog
 
 MASTER = "/master/"
 PATHS = ("/metrics", "/healthz", "/readyz", "/master/GROUP")
@@ -112,16 +112,16 @@ class HttpOutlet:
 
 
 def http_outlet(
-    configuration: Configuration, node: str, figures: Callable[[], Mapping[str, int]]
+    configuration: Configuration, node: str, figures: Callable[[], Mapping[str, int]], log: OwnLog
 ) -> HttpOutlet:
-    """The endpoint where the file has it; what keeps it from listening is a line on standard error."""
+    """The endpoint where the file has it; what keeps it from listening is a line of the log."""
     tools = configuration.tools
 
     def find() -> Sequence[Endpoint]:
         return (endpoint_of(configuration, tools.metrics, tools.metrics_port),)
 
     def complain(text: str) -> None:
-        print(f"zcluster tools process: metrics: {text}", file=sys.stderr)
+        log.write("warning", "tools-not-listening", f"metrics: {text}")
 
     return HttpOutlet(node, find, figures, complain)
 

@@ -13,8 +13,6 @@ import os
 import resource
 import signal
 import socket
-import sys
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -22,13 +20,16 @@ from pathlib import Path
 
 from zcluster.adapters.control_socket import FILE_NAME as CONTROL_SOCKET
 from zcluster.adapters.local_channel import LocalChannel
+from zcluster.adapters.log import defect
 from zcluster.adapters.orphan import end_with_the_other_side
+from zcluster.config.configuration import Configuration
 from zcluster.config.load import load
 from zcluster.errors import ZclusterError
 from zcluster.tools.assembly import Host, outlets_for
 from zcluster.tools.feed import Feed
 from zcluster.tools.loop import Loop, Part, monotonic_ms
 from zcluster.tools.outlet import Outlet
+from zcluster.tools.own_log import OwnLog, own_log
 from zcluster.tools.place import PlaceFile
 from zcluster.tools.ring import Ring
 
@@ -46,15 +47,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _be_ordinary()
     end_with_the_other_side(wanted.fd)
     channel = LocalChannel(socket.socket(fileno=wanted.fd))
+    log = own_log("auto", wanted.node)
     try:
+        configuration = load(wanted.config)
+        log = own_log(configuration.log_format, wanted.node)
         with ExitStack() as stack:
-            ToolsProcess(wanted, channel, stack).run()
+            ToolsProcess(wanted, configuration, channel, stack, log).run()
     except ZclusterError as error:
-        print(f"zcluster tools process: {error}", file=sys.stderr)
+        log.write("warning", "tools-failed", f"the tools process cannot run: {error}")
         return EXIT_REFUSED
-    except Exception:
+    except Exception as error:
         # A defect. The control process starts us again.
-        traceback.print_exc(file=sys.stderr)
+        text = f"the tools process ends by a defect: {type(error).__name__}: {error}"
+        log.write("warning", "tools-failed", text, defect(error))
         return EXIT_DEFECT
     return EXIT_WELL
 
@@ -62,11 +67,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class ToolsProcess:
     """The parts, wired. Raises ZclusterError for what must be mended before it can run."""
 
-    def __init__(self, wanted: argparse.Namespace, channel: LocalChannel, stack: ExitStack) -> None:
+    def __init__(
+        self,
+        wanted: argparse.Namespace,
+        configuration: Configuration,
+        channel: LocalChannel,
+        stack: ExitStack,
+        log: OwnLog,
+    ) -> None:
         self._channel = channel
-        ring = Ring()
-        configuration, run_dir = load(wanted.config), wanted.run_dir
-        host = Host(configuration, wanted.node, run_dir, _version(), ring, self.figures, wanted.with_switch)
+        ring, run_dir = Ring(), wanted.run_dir
+        host = Host(
+            configuration, wanted.node, run_dir, _version(), ring, self.figures, wanted.with_switch, log
+        )
         self._outlets: Mapping[str, Outlet] = outlets_for(host)
         for outlet in self._outlets.values():
             stack.callback(outlet.close)
