@@ -54,6 +54,8 @@ n3    MASTER  -      hb2          holds red; silent on hb1, lan
 n4    SLAVE   1st    hb1 hb2 lan  not ready: service reference silent
 n5    FAILED  -      no link      never heard
 
+Not ready: `zcluster explain host-not-well`.
+
 alarm: another tool removed the packet rules of n3 (`zcluster explain
   gate-lost`)
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from tests.console.pages import node, page, with_nodes
+from tests.console.pages import LINKS, node, page, with_nodes
+from zcluster.codes.catalogue import CATALOGUE, called
+from zcluster.codes.unfit import ALIASES
+from zcluster.console import explain
+from zcluster.console.status import render
 from zcluster.console.unready import codes
 from zcluster.console.verdict import ExitStatus, judge
+from zcluster.console.words import WIDTH
 
 CLOSED = "switch: event socket closed"
 
@@ -71,3 +77,35 @@ def test_reasons_lead_to_recipes() -> None:
         "service-not-well",
         "host-not-well",
     ]
+
+
+def test_the_status_leads_to_the_recipe_of_every_node_that_is_not_ready() -> None:
+    nodes = with_nodes(
+        node("n4", "SLAVE", unready=["copies: n2 7 %"]),
+        node("n5", "FAILED", unready=[CLOSED, "lan: no carrier"]),
+    )
+    text = " ".join(" ".join(render(page(nodes=nodes))).split())
+    assert "Not ready: `zcluster explain switch-not-well`, `zcluster explain service-not-well`." in text
+    assert "Not ready" not in "\n".join(render(page()))
+
+
+@pytest.mark.parametrize("word", ["not-ready", "Not ready", "FAILED", "failed", "not_ready"])
+def test_so_do_the_words_of_the_condition(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain.run(word, as_json=False) == 0
+    out = capsys.readouterr().out
+    assert all(f"\n{code}  (" in out for code in ("switch-not-well", "service-not-well", "host-not-well"))
+    assert max(map(len, out.splitlines())) <= WIDTH
+    assert explain.run(word, as_json=True) == 0
+    assert len(json.loads(capsys.readouterr().out)["codes"]) >= 3
+
+
+def test_every_alias_leads_to_codes() -> None:
+    for word, names in ALIASES.items():
+        assert word not in CATALOGUE
+        assert [code.name for code in called(word)] == list(names)
+
+
+def test_a_slave_that_is_silent_on_a_link_is_ready_all_the_same() -> None:
+    half = [{"name": link, "is_heard": link != "hb1", "heard_ms": 9} for link in LINKS]
+    lines = render(page(nodes=with_nodes(node("n4", "SLAVE", position=1, links=half))))
+    assert any(line.endswith("  ready; silent on hb1") for line in lines)

@@ -8,17 +8,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 
-from zcluster.codes import calls, host, membership, ownership
+from zcluster.codes import calls, host, membership, ownership, unfit
 from zcluster.codes.entry import Code
 
 CATALOGUE: Mapping[str, Code] = {
     code.name: code
     for code in sorted(
-        (*ownership.CODES, *membership.CODES, *host.CODES, *calls.CODES), key=lambda code: code.name
+        (*ownership.CODES, *membership.CODES, *host.CODES, *unfit.CODES, *calls.CODES),
+        key=lambda code: code.name,
     )
 }
 
 SHOWN_NEAREST = 3
+
+
+def called(word: str) -> list[Code]:
+    """The code of that name, or those that a word of the status leads to; none for anything else."""
+    wanted = "-".join(word.lower().replace("_", " ").split())
+    names = unfit.ALIASES.get(wanted, (word.lower(),))
+    return [CATALOGUE[name] for name in names if name in CATALOGUE]
 
 
 def nearest(word: str) -> list[str]:

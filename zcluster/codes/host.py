@@ -5,7 +5,8 @@ from __future__ import annotations
 from zcluster.codes.entry import Code
 
 _ABOUT_LINKS = (
-    "`ip -s link` on this host: is the interface up, has it an address, do its errors grow?",
+    "`ip -s link` on this host: is the interface up, has it an address, do its errors grow? If it says DOWN: `ip link "
+    "set IF up`.",
     "Cable, switch port, VLAN, and a firewall that drops its ports (UDP 7700 and TCP 7701, unless the file says "
     "otherwise).",
 )

@@ -185,9 +185,9 @@ CODES = (
         "This node has won the group, but a machine that is no node of this cluster answers for its address. Opening "
         "would put two machines on one address, so the group stays closed, and the network is asked again and again.",
         (
-            "Find that machine: the hardware address is in the text; `ip neigh | grep MAC` on any host may show another "
-            "address of it; else ask your switch on which port it is. Often an "
-            "old host, a copy of a virtual machine, or a node that runs with another key.",
+            "Find that machine: the hardware address is in the text; `ip neigh | grep MAC` on any host may show "
+            "another address of it; else ask your switch on which port it is. Often an old host, a copy of a virtual "
+            "machine, or a node that runs with another key.",
             "Take the address off it. The group opens by itself within seconds; `zcluster watch` shows it.",
         ),
     ),

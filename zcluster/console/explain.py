@@ -11,7 +11,7 @@ from textwrap import wrap
 
 import click
 
-from zcluster.codes.catalogue import CATALOGUE, nearest
+from zcluster.codes.catalogue import CATALOGUE, called, nearest
 from zcluster.codes.entry import Code, message_id
 from zcluster.console.words import WIDTH, listed, paragraph, printable, table
 
@@ -20,23 +20,25 @@ LABEL_WIDTH = 10
 
 
 def run(word: str, as_json: bool) -> int:
-    """Print the recipe of a code, or the list for ""; 0, or 1 where there is no such code."""
-    wanted = word.strip().lower()
-    if wanted and wanted not in CATALOGUE:
+    """Print the recipe of a code, those that a word of the status leads to, or the list for ""; 0, or 1 where there is
+    none.
+    """
+    wanted = word.strip()
+    codes = called(wanted) if wanted else list(CATALOGUE.values())
+    if not codes:
         _refuse(word, as_json)
         return 1
-    codes = [CATALOGUE[wanted]] if wanted else list(CATALOGUE.values())
     if as_json:
         print(json.dumps({"schema": SCHEMA, "ok": True, "codes": [plain(code) for code in codes]}))
     else:
-        print("\n".join(page(codes[0]) if wanted else overview(codes)))
+        print("\n".join(pages(word, codes) if wanted else overview(codes)))
     return 0
 
 
 def _refuse(word: str, as_json: bool) -> None:
     names = nearest(word)
-    hint = f"; do you mean {listed(names)}?" if names else ""
-    text = f"no code is called {printable(word)[:64]!r}{hint} `zcluster explain` lists all of them"
+    hint = f"; do you mean {listed(names)}?" if names else "."
+    text = f"no code is called {printable(word)[:64]!r}{hint} `zcluster explain` lists all of them."
     if as_json:
         print(json.dumps({"schema": SCHEMA, "ok": False, "error": text, "nearest": names}))
     else:
@@ -47,6 +49,19 @@ def plain(code: Code) -> dict[str, object]:
     """As JSON-ready values."""
     fields = asdict(code)
     return {"code": fields.pop("name"), **fields, "message_id": message_id(code.name)}
+
+
+def pages(word: str, codes: list[Code]) -> list[str]:
+    """The recipe, or the several that the word leads to, with what they have in common first."""
+    if len(codes) == 1:
+        return page(codes[0])
+    lines = paragraph(
+        f"{printable(word)[:64]}: one of these; `zcluster status` says which under CONDITION. A node that is just "
+        "starting, may not vote yet or fills its copies gets ready by itself."
+    )
+    for code in codes:
+        lines += ["", *page(code)]
+    return lines
 
 
 def page(code: Code) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from zcluster.adapters.control_socket import ask
 from zcluster.console.asked import Sockets
+from zcluster.console.unready import codes
 from zcluster.console.verdict import ExitStatus, Status, is_missed, judge, told_ago
 from zcluster.console.words import counted, duration, ordinal, paragraph, printable, table
 from zcluster.errors import ControlSocketError
@@ -46,7 +47,7 @@ def run(asked: AbstractContextManager[Sockets], as_json: bool) -> int:
 
 def render(status: Status) -> list[str]:
     """The lines of the whole page."""
-    lines = [*paragraph(judge(status).sentence), "", *_groups(status), "", *_nodes(status)]
+    lines = [*paragraph(judge(status).sentence), "", *_groups(status), "", *_nodes(status), *_recipes(status)]
     if status.get("switch"):
         lines += ["", *paragraph(_switch(status["switch"])), *paragraph(_copies(status["copies"]))]
     for warning in status["warnings"]:
@@ -146,15 +147,27 @@ def _condition(node: Mapping[str, Any], status: Status) -> str:
     parts = ["witness"] if node["is_witness"] else []
     parts += [f"holds {', '.join(node['holds'])}"] if node["holds"] else []
     silent = [link["name"] for link in node["links"] if is_missed(node, link)]
-    if silent and not node["is_self"]:
-        parts.append(f"silent on {', '.join(silent)}")
     if node["unready"]:
         parts.append(f"not ready: {', '.join(node['unready'])}")
+    elif node["position"]:
+        parts.append("ready")
+    if silent and not node["is_self"]:
+        parts.append(f"silent on {', '.join(silent)}")
     if node["name"] in status["forgotten"]:
         parts.append("forgotten, votes again soon")
     elif not node["is_voter"] and node["state"] != "STARTING":
         parts.append("does not vote")
     return "; ".join(parts) or "ready"
+
+
+def _recipes(status: Status) -> list[str]:
+    """Where to read on about the nodes that are not ready."""
+    found = dict.fromkeys(
+        code for node in status["nodes"] if node["is_heard"] for code in codes(node["unready"])
+    )
+    if not found:
+        return []
+    return ["", *paragraph(f"Not ready: {', '.join(f'`zcluster explain {code}`' for code in found)}.")]
 
 
 def _footer(status: Status) -> str:

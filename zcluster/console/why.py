@@ -139,9 +139,9 @@ def _cause(facts: Facts) -> str:
     """Who fell silent, when and on which links; or why it was given away."""
     holder = facts.get("from_node") or "the last holder"
     if "silent_ms" in facts:
-        heard = ", ".join(f"{link} {age} ms" for link, age in facts.get("links", {}).items())
+        heard = ", ".join(f"{link} {duration(age)}" for link, age in facts.get("links", {}).items())
         where = f" (per link: {heard})" if heard else ""
-        return f"{holder} was last heard {facts['silent_ms']} ms before the claim{where}"
+        return f"{holder} was last heard {duration(facts['silent_ms'])} before the claim{where}"
     if "released_ms" in facts:
         why = str(facts["why"]).removeprefix("released: ")
         reason = {
@@ -150,7 +150,7 @@ def _cause(facts: Facts) -> str:
             "stop": "it was stopped",
             "relinquish": "it held several groups and a slave stood ready",
         }.get(why, why)
-        return f"{holder} closed and released it ({reason}) {facts['released_ms']} ms before the claim"
+        return f"{holder} closed and released it ({reason}) {duration(facts['released_ms'])} before the claim"
     return f"it had no holder ({facts['why']})"
 
 

@@ -9,24 +9,11 @@ import re
 from collections.abc import Sequence
 from textwrap import wrap
 
+from zcluster.control.durations import duration as duration
+
 WIDTH = 80
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _UNIT_SPACE = re.compile(r"(?<=\d) (?=(?:ms|s|min|h|d)\b)")
-
-
-def duration(length_ms: int) -> str:
-    """A length of time for people: "140 ms", "4.2 s", "3 min 5 s", "2 h 13 min", "4 d 7 h"."""
-    if length_ms < 1000:
-        return f"{length_ms} ms"
-    if length_ms < 60_000:
-        return f"{length_ms / 1000:.1f} s"
-    minutes, seconds = divmod(length_ms // 1000, 60)
-    if minutes < 60:
-        return f"{minutes} min {seconds} s"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min"
-    return f"{hours // 24} d {hours % 24} h"
 
 
 def counted(number: int, singular: str, plural: str = "") -> str:

@@ -17,6 +17,7 @@ from zcluster.control.actions import AnswerMove
 from zcluster.control.detector import Peer
 from zcluster.control.document import Acceptance, Document, Pin, Proposal
 from zcluster.control.frozen import frozen_words
+from zcluster.control.reasons import NO_VOTE_YET
 from zcluster.control.register import Proposer, accept, fresh_acceptance, outbid
 from zcluster.control.situation import Situation
 from zcluster.control.units import GroupName, NodeName, majority
@@ -27,7 +28,6 @@ WISH_LIMIT_MS = 10_000
 ATTEMPT_MS = 500
 RETURN_MS = 2000
 HOUSEKEEPING_MS = 200
-NO_VOTE_YET = "may not vote yet"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,13 @@ from collections.abc import Mapping
 
 from zcluster.control.actions import AskReference
 from zcluster.control.designation import may_carry
+from zcluster.control.reasons import WAITING_SUBJECTS
 from zcluster.control.situation import Situation
 from zcluster.control.units import LinkName
 
 REFERENCE_INTERVAL_MS = 250
 REFERENCE_LIMIT_MS = 1000
 SERVICE_SILENCES = 3
-# What is told under these keeps a node from taking over, and is no fault: it takes nothing from a holder.
-WAITING_SUBJECTS = frozenset({"copies"})
 
 
 class Health:

@@ -18,6 +18,7 @@ from zcluster.control.actions import (
     RenewAddresses,
 )
 from zcluster.control.detector import Peer
+from zcluster.control.durations import duration
 from zcluster.control.lease import slot_of
 from zcluster.control.messages import Ack, Claim, Release
 from zcluster.control.ownership import ARMED_PHASES, OPEN_PHASES, UNOPENED_PHASES, Cause, Phase, Tenure
@@ -165,7 +166,7 @@ class Holder:
             "warning",
             "lease-regained",
             f"{tenure.group}: open again at epoch {tenure.counter} after "
-            f"{s.now_ms - tenure.lapsed_ms} ms without a majority; nobody held it meanwhile",
+            f"{duration(s.now_ms - tenure.lapsed_ms)} without a majority; nobody held it meanwhile",
             group=tenure.group,
             epoch=tenure.counter,
             closed_ms=s.now_ms - tenure.lapsed_ms,

@@ -8,13 +8,13 @@ and nothing at all while the cluster is frozen.
 from __future__ import annotations
 
 from zcluster.control.actions import AnswerMove
-from zcluster.control.council import NO_VOTE_YET
 from zcluster.control.designation import better_home, may_hold, pinned_to, successor, who_steps_aside
 from zcluster.control.frozen import frozen_words
 from zcluster.control.health import Health
 from zcluster.control.holding import Holder
 from zcluster.control.messages import Ask
 from zcluster.control.ownership import Phase
+from zcluster.control.reasons import NO_VOTE_YET
 from zcluster.control.restart import Restart
 from zcluster.control.situation import Situation
 from zcluster.control.takeover import Seeker

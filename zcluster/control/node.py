@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from zcluster.control.actions import Action, Exit, SendBeat
-from zcluster.control.council import NO_VOTE_YET, Council
+from zcluster.control.council import Council
 from zcluster.control.designation import may_carry, successor
 from zcluster.control.detector import Peer
 from zcluster.control.document import Durable, Settings
+from zcluster.control.durations import duration
 from zcluster.control.events import (
     AddressSeen,
     BeatReceived,
@@ -49,9 +50,11 @@ from zcluster.control.membership import Registrar
 from zcluster.control.messages import PROTOCOL_MINOR, Ack, Beat, Claim, Report
 from zcluster.control.moves import Moves
 from zcluster.control.ownership import OPEN_PHASES, Phase
+from zcluster.control.reasons import NO_VOTE_YET
 from zcluster.control.restart import Restart
 from zcluster.control.situation import CEILING_RESERVE, Situation
 from zcluster.control.takeover import FAR_MS, Seeker, Watch
+from zcluster.control.unfit import Unfit
 from zcluster.control.units import GroupName, LinkName, NodeName, NodeState, Pair
 from zcluster.control.voter import Vote, Voter
 
@@ -93,6 +96,7 @@ class Node:
         self.freezing = Freezing(s, self.seeker, self.holder, self.council)
         self.restart = Restart(s, self.holder)
         self.health = Health(s, links)
+        self.unfit = Unfit(s)
         self.moves = Moves(s, self.seeker, self.holder, self.health, self.restart)
         self._macs = macs
         self._make_peer = make_peer
@@ -387,7 +391,7 @@ class Node:
     def _tell_silent(self, peer: Peer) -> None:
         s = self.situation
         links = {link: s.now_ms - record.heard_ms for link, record in sorted(peer.links.items())}
-        ages = ", ".join(f"{link} {age_ms} ms" for link, age_ms in links.items())
+        ages = ", ".join(f"{link} {duration(age_ms)}" for link, age_ms in links.items())
         did_leave = peer.report.state is NodeState.STOPPING
         s.tell(
             "info" if did_leave else "warning",
@@ -424,6 +428,7 @@ class Node:
             s.tell("info", "state", f"{s.name}: {s.state} -> {state}", before=str(s.state), after=str(state))
             s.state = state
             s.is_report_stale = True
+        self.unfit.review(self.health.problems)
 
     def _may_leave_starting(self) -> bool:
         s = self.situation

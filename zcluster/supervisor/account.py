@@ -13,6 +13,7 @@ from zcluster.adapters.bus import Bus
 from zcluster.adapters.control_socket import ControlSocket
 from zcluster.config.configuration import Configuration
 from zcluster.control.actions import Tell
+from zcluster.control.durations import duration
 from zcluster.control.node import Node
 from zcluster.control.view import view
 from zcluster.supervisor.chronicle import Chronicle, wall_ms
@@ -97,13 +98,10 @@ class Account:
             links=link_facts(self._configuration, self._ground.identity),
             notices=own.notices,
             warnings=(
-                *(
-                    Warned(
-                        "warning",
-                        "beats-unsendable" if name == ALL_LINKS else "link-broken",
-                        f"link {name}: {problem}",
-                    )
-                    for name, problem in parts.transport.problems().items()
+                *link_warnings(
+                    parts.transport.problems(),
+                    {local.link.name: local.interface for local in self._ground.identity.links},
+                    dict(seen.own_links),
                 ),
                 *(Warned("warning", "peer-unresolved", text) for text in parts.discovery.problems()),
             ),
@@ -158,6 +156,23 @@ def tell_start(tell: Callable[[Tell], None], account: Account, damage: str) -> N
         tell(Tell("alarm", "memory-damaged", damage, {}))
     for notice in own.notices:
         tell(Tell("warning", "host", notice, {}))
+
+
+def link_warnings(
+    problems: Mapping[str, str], interfaces: Mapping[str, str], ups: Mapping[str, bool]
+) -> list[Warned]:
+    """Of links that cannot be used here; all three by the link's name. Each word is said once."""
+    found = []
+    for name, problem in problems.items():
+        if name == ALL_LINKS:
+            found.append(Warned("warning", "beats-unsendable", f"link {name}: {problem}"))
+            continue
+        interface = interfaces.get(name, "")
+        place = f"link {name} (interface {interface})" if interface else f"link {name}"
+        why = problem.removeprefix(f"{interface}: ").removeprefix(f"{name}: ")
+        text = f"{place}: {why}" if ups.get(name, True) else f"{place} is down"
+        found.append(Warned("warning", "link-broken", text))
+    return found
 
 
 def stall_teller(name: str, tell: Callable[[Tell], None]) -> Callable[[int, int], None]:

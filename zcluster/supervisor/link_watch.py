@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from zcluster.control.actions import Tell
 from zcluster.control.detector import Peer
+from zcluster.control.durations import duration
 from zcluster.control.events import Event
 from zcluster.control.units import LinkName
 
@@ -62,6 +63,6 @@ class LinkWatch:
                     )
             elif link in self._lost_ms:
                 silent_ms = last_ms - self._lost_ms.pop(link)
-                text = f"{link}: heard again after {silent_ms} ms"
+                text = f"{link}: heard again after {duration(silent_ms)}"
                 self._tell(Tell("notice", "link-heard", text, {"link": link, "silent_ms": silent_ms}))
         return ()
