@@ -14,6 +14,7 @@ from zcluster.config.check import warnings
 from zcluster.config.configuration import Limit, SocketAddress, SwitchCondition, SwitchSettings
 from zcluster.config.host import HostFacts, KeyFileState, host_facts
 from zcluster.config.load import load, read_bytes
+from zcluster.config.passwordfile import Ordinary
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "conf" / "example.toml"
 WELL = HostFacts(KeyFileState.GOOD, 0o600, real_time_permitted=True, tick_ms=1.0)
@@ -268,3 +269,27 @@ def test_what_stands_in_the_password_file_of_this_host(tmp_path: Path) -> None:
     assert host_facts(configuration).password_state is KeyFileState.GOOD
     file.chmod(0o640)
     assert host_facts(configuration).password_state is KeyFileState.EXPOSED
+
+
+@pytest.mark.parametrize(
+    ("password", "why"),
+    [
+        ("Example", Ordinary.NAME),
+        ("secret", Ordinary.SHORT),
+        ("0f31c2b7a9", None),
+    ],
+)
+def test_a_password_that_is_an_ordinary_word_is_a_danger(
+    password: str, why: Ordinary | None, tmp_path: Path
+) -> None:
+    file = tmp_path / "password"
+    file.touch(mode=0o600)
+    file.write_text(f"{password}\n")
+    text = WHOLE.replace("/etc/zcluster/event-socket.password", str(file))
+    configuration = accepted(text.replace(f'name = "{accepted(text).name}"', 'name = "example"', 1))
+    assert host_facts(configuration).password_ordinary is why
+    found = warnings(configuration, replace(WELL, password_ordinary=why))
+    assert [fault.key for fault in found] == (["switch.password-file"] if why else [])
+    for fault in found:
+        assert "choose a longer one" in fault.mend
+        assert password not in f"{fault.wrong} {fault.mend}".replace(str(file), "")

@@ -395,3 +395,18 @@ def test_the_well_known_password_is_no_secret(tmp_path: Path) -> None:
     path.write_text("ClueCon\n")
     known = secrets_of(f'[switch]\npassword-file = "{path}"\n'.encode())
     assert Redaction(known, keeps_calls=True).clean(b"password ClueCon") == b"password ClueCon"
+
+
+@pytest.mark.parametrize(
+    ("password", "why"), [("pbx", "is also a name"), ("tiny#1", "shorter than 8"), (PASSWORD, "")]
+)
+def test_a_password_that_is_an_ordinary_word_is_said(tmp_path: Path, password: str, why: str) -> None:
+    host = Host(tmp_path)
+    host.password_path.write_text(f"{password}\n")
+    status, said = host.report()
+    assert status == 0
+    readme = host.files()["README.txt"]
+    for told in (said, readme.decode()):
+        words = " ".join(told.split())
+        assert ("is an ordinary word" in words) is bool(why)
+        assert why in words

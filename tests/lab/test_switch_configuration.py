@@ -9,6 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zcluster.config.passwordfile import load_password, ordinary
+from zcluster.lab.configuration import cluster_file
+from zcluster.lab.plan import SwitchKind, make_plan
 from zcluster.lab.switch_configuration import (
     ProfilePlan,
     SwitchPlan,
@@ -16,6 +19,7 @@ from zcluster.lab.switch_configuration import (
     switch_directories,
     switch_files,
 )
+from zcluster.lab.switches import write_password
 
 FRAGMENTS = Path(__file__).parents[2] / "conf" / "freeswitch"
 PROFILES = (
@@ -179,3 +183,21 @@ def test_any_address_is_admitted_alone(address: str) -> None:
 def test_what_is_no_address_is_refused() -> None:
     with pytest.raises(ValueError):
         switch_files(plan(profiles=(ProfilePlan("g1", "sip.example.net"),)))
+
+
+def test_the_password_is_of_this_laboratory_alone_and_no_name(tmp_path: Path) -> None:
+    """As the cluster's name it would be blotted out of every report."""
+    first, second = tmp_path / "a", tmp_path / "b"
+    passwords = []
+    for directory in (first, second):
+        directory.mkdir()
+        file = write_password(directory)
+        assert file.stat().st_mode & 0o777 == 0o600
+        passwords.append(load_password(file))
+        assert load_password(write_password(directory)) == passwords[-1], (
+            "the switches of one laboratory agree"
+        )
+        text = cluster_file(make_plan(3, 2, "standard", SwitchKind.FAKE), directory / "key", file)
+        assert passwords[-1] not in text
+        assert ordinary(passwords[-1], text.split()) is None
+    assert passwords[0] != passwords[1]

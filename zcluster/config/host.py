@@ -10,15 +10,15 @@ import os
 import resource
 import stat
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
 
 from zcluster.config.configuration import Configuration
 from zcluster.config.hook_dangers import ProgramState, program_state
 from zcluster.config.keyfile import load_key
-from zcluster.config.passwordfile import load_password
+from zcluster.config.passwordfile import Ordinary, load_password, ordinary
 from zcluster.errors import KeyFileError
 
 _CLOCK_MONOTONIC_COARSE = 6  # linux/time.h; its resolution is the kernel's tick
@@ -37,8 +37,8 @@ class KeyFileState(Enum):
 @dataclass(frozen=True, slots=True)
 class HostFacts:
     """`key_mode` are the permission bits, None when there is no file. `tick_ms` is the kernel's tick, the grain
-    in which it ends leases. `password_state` is of the switch's password file, GOOD where none is named. `programs`:
-    what each hook runs, by the hook's name.
+    in which it ends leases. `password_state` is of the switch's password file, GOOD where none is named;
+    `password_ordinary` says why it is an ordinary word, if it is. `programs`: what each hook runs, by its name.
     """
 
     key_state: KeyFileState
@@ -48,6 +48,7 @@ class HostFacts:
     password_state: KeyFileState = KeyFileState.GOOD
     password_mode: int | None = None
     programs: Mapping[str, ProgramState] = field(default_factory=dict)
+    password_ordinary: Ordinary | None = None
 
 
 def host_facts(configuration: Configuration) -> HostFacts:
@@ -56,11 +57,43 @@ def host_facts(configuration: Configuration) -> HostFacts:
     password_state, password_mode = KeyFileState.GOOD, None
     if configuration.switch is not None and configuration.switch.password_file is not None:
         password_state, password_mode = _secret_facts(configuration.switch.password_file, load_password)
+    password_ordinary = _password_ordinary(configuration) if password_state is KeyFileState.GOOD else None
     tick_ms = time.clock_getres(_CLOCK_MONOTONIC_COARSE) * 1000
     programs = {
         hook.name: program_state(Path(hook.command[0])) for hook in configuration.hooks if hook.command
     }
-    return HostFacts(state, mode, _real_time_permitted(), tick_ms, password_state, password_mode, programs)
+    return HostFacts(
+        state,
+        mode,
+        _real_time_permitted(),
+        tick_ms,
+        password_state,
+        password_mode,
+        programs,
+        password_ordinary,
+    )
+
+
+def _password_ordinary(configuration: Configuration) -> Ordinary | None:
+    if configuration.switch is None or configuration.switch.password_file is None:
+        return None
+    try:
+        password = load_password(configuration.switch.password_file)
+    except KeyFileError:
+        return None
+    return ordinary(password, _texts(configuration))
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text of the configuration: names, patterns and words."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (tuple, list, frozenset)):
+        for inner in value:
+            yield from _texts(inner)
+    elif is_dataclass(value):
+        for each in fields(value):
+            yield from _texts(getattr(value, each.name))
 
 
 def _secret_facts(path: Path, load_secret: Callable[[Path], object]) -> tuple[KeyFileState, int | None]:

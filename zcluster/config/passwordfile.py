@@ -6,7 +6,8 @@ What must hold: no message quotes it; without a file FreeSWITCH's well-known one
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from enum import Enum
 from pathlib import Path
 
 from zcluster.config.private_file import OTHERS_MASK, Secret, read_private
@@ -15,6 +16,7 @@ from zcluster.errors import KeyFileError
 # autoload_configs/event_socket.conf.xml of FreeSWITCH
 WELL_KNOWN_PASSWORD = "ClueCon"
 LONGEST_PASSWORD = 255
+LEAST_LENGTH = 8  # below that a word may be tried out, and a report cannot take it out everywhere
 # Of which file of the switch, for mends: with what conf/freeswitch has, and without.
 PASSWORD_PLACE = (
     "`zcluster_password` of vars.xml, which conf/freeswitch/zcluster/event_socket.xml takes; without that fragment "
@@ -49,6 +51,20 @@ def _parsed(path: Path, content: bytes) -> str:
         raise KeyFileError(
             f"{path}: this is not a password: {error}; write one line: {PASSWORD_PLACE}"
         ) from None
+
+
+class Ordinary(Enum):
+    """Why a password is an ordinary word, as a part of a sentence; the value never has the password in it."""
+
+    SHORT = f"it is shorter than {LEAST_LENGTH} characters"
+    NAME = "it is also a name in this file"
+
+
+def ordinary(password: str, names: Iterable[str]) -> Ordinary | None:
+    """Whether it can be guessed, or stands in every log; `names`: those that the cluster's file has."""
+    if password.lower() in {name.lower() for name in names}:
+        return Ordinary.NAME
+    return Ordinary.SHORT if len(password) < LEAST_LENGTH else None
 
 
 def parse_password(content: bytes) -> str:

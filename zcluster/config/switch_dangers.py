@@ -78,7 +78,13 @@ def _about_password(switch: SwitchSettings, facts: HostFacts) -> Iterator[Fault]
         return
     match facts.password_state:
         case KeyFileState.GOOD:
-            pass
+            if facts.password_ordinary is not None:
+                yield Fault(
+                    path,
+                    f"the password in {file} is an ordinary word: {facts.password_ordinary.value}; it can be guessed, "
+                    "and `zcluster report` has to take it out wherever that word stands",
+                    f"choose a longer one, as of `openssl rand -hex 16`: {PASSWORD_PLACE}",
+                )
         case KeyFileState.MISSING:
             yield Fault(
                 path,

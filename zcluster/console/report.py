@@ -20,7 +20,7 @@ from zcluster.console.report_parts import archive, elsewhere, host, node
 from zcluster.console.report_parts.elsewhere import Elsewhere
 from zcluster.console.report_parts.evidence import Piece
 from zcluster.console.report_parts.node import Asked, Daemon
-from zcluster.console.report_parts.redaction import CALLER, SECRET, Redaction, secrets_of
+from zcluster.console.report_parts.redaction import CALLER, SECRET, Redaction, ordinary_secrets, secrets_of
 from zcluster.console.verdict import judge
 from zcluster.console.words import counted, paragraph, printable
 from zcluster.errors import StateFileError, ZclusterError
@@ -36,15 +36,24 @@ def run(asked: Asked, out: Path | None, as_json: bool) -> int:
     if path.exists():
         raise StateFileError(f"{path}: there is a file already; give another name with --out")
     reading = read(asked.config)
-    redaction = Redaction(secrets_of(reading.content), keeps_calls=asked.has_calls)
+    secrets = secrets_of(reading.content)
+    redaction = Redaction(secrets, keeps_calls=asked.has_calls)
+    guessable = [
+        f"The secret in {place} is an ordinary word: {why.value}. Where the word stands for something else it was "
+        "taken out too, and recordings that hold it are missing: choose a longer one."
+        for place, why in ordinary_secrets(secrets, reading.content).items()
+    ]
     daemon = node.ask_daemon(asked.socket)
     found, nodes = gather(asked, reading, daemon, redaction)
-    readme = "\n".join(readme_lines(asked, daemon, found, nodes, redaction, now_s)) + "\n"
+    lines = readme_lines(asked, daemon, found, nodes, redaction, now_s)
+    readme = "\n".join([*lines, *(line for each in guessable for line in paragraph(each))]) + "\n"
     size = archive.write(path, name, redaction.clean(readme.encode()).decode(), found, now_s)
     if as_json:
         click.echo(json.dumps(as_data(path, size, daemon, found, nodes)))
     else:
         click.echo("\n".join(as_words(path, size, daemon, found, nodes)))
+        for line in (line for each in guessable for line in paragraph(each)):
+            click.echo(printable(line))
     return 0
 
 

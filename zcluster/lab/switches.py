@@ -7,6 +7,7 @@ left behind is there again after a power cut.
 
 from __future__ import annotations
 
+import secrets
 import sys
 from pathlib import Path
 
@@ -21,7 +22,6 @@ SWITCH = "switch"
 EVENT_SOCKET_PORT = 8021
 LIMITS_PORT = 8022
 PASSWORD_FILE = "event-socket.password"
-PASSWORD = "laboratory"
 CORE_DB = STATE_DIRECTORY / SWITCH / "db" / "core.db"
 _LOOPBACK = "127.0.0.1"
 
@@ -33,11 +33,11 @@ def prepare_switch(plan: Plan, node: str, directory: Path, state: Path) -> list[
     """
     (state / SWITCH / "db").mkdir(parents=True, exist_ok=True)
     if plan.switch is SwitchKind.FREESWITCH:
-        return real_switch_command(plan, node, state)
+        return real_switch_command(plan, node, directory, state)
     return fake_switch_command(plan, node, directory)
 
 
-def real_switch_command(plan: Plan, node: str, state: Path) -> list[str]:
+def real_switch_command(plan: Plan, node: str, directory: Path, state: Path) -> list[str]:
     """Writes the configuration of the node's FreeSWITCH below `state`; the command that runs it."""
     assert plan.switch_prefix is not None, "a real switch lies somewhere"
     switch = real.SwitchPlan(
@@ -46,7 +46,7 @@ def real_switch_command(plan: Plan, node: str, state: Path) -> list[str]:
         prefix=plan.switch_prefix,
         profiles=tuple(real.ProfilePlan(group.profile, group.address_v4) for group in plan.groups),
         carrier=f"{plan.client.address(Network.SERVICE)}:{CARRIER_PORT}",
-        password=PASSWORD,
+        password=_password(directory),
         event_socket_port=EVENT_SOCKET_PORT,
         limits_port=LIMITS_PORT,
     )
@@ -77,15 +77,16 @@ def check_prefix(prefix: Path) -> Path:
 
 def fake_switch_command(plan: Plan, node: str, directory: Path) -> list[str]:
     """Writes the node's plan into `directory`; the command that runs its fake switch."""
+    password = _password(directory)
     switch = SwitchPlan(
         switchname=node,
         profiles=tuple(ProfilePlan(group.profile, group.address_v4) for group in plan.groups),
         event_socket=(_LOOPBACK, EVENT_SOCKET_PORT),
-        password=PASSWORD,
+        password=password,
         core_db=str(CORE_DB),
         carrier=(plan.client.address(Network.SERVICE), CARRIER_PORT),
         limits_remote=(_LOOPBACK, LIMITS_PORT),
-        limits_password=PASSWORD,
+        limits_password=password,
     )
     file = directory / f"{node}.switch.json"
     write_plan(switch, file)
@@ -93,11 +94,16 @@ def fake_switch_command(plan: Plan, node: str, directory: Path) -> list[str]:
 
 
 def write_password(directory: Path) -> Path:
-    """The file that the daemons read the event socket's password from."""
+    """The file that the daemons read the event socket's password from: of this laboratory alone, made once."""
     file = directory / PASSWORD_FILE
-    file.touch(mode=0o600)
-    file.write_text(f"{PASSWORD}\n")
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(f"{secrets.token_hex(16)}\n")
     return file
+
+
+def _password(directory: Path) -> str:
+    return write_password(directory).read_text().strip()
 
 
 def switch_section(password_file: Path) -> str:

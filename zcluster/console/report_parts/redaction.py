@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from zcluster.config.keyfile import KEY_BYTES
-from zcluster.config.passwordfile import WELL_KNOWN_PASSWORD
+from zcluster.config.passwordfile import WELL_KNOWN_PASSWORD, Ordinary, ordinary
 
 DEFAULT_KEY_PATH = "/etc/zcluster/cluster.key"
 LARGEST_SECRET_BYTES = 4096
@@ -88,6 +88,18 @@ def secrets_of(content: bytes) -> dict[str, bytes]:
         except (OSError, ValueError):
             continue
     return found
+
+
+def ordinary_secrets(secrets: Mapping[str, bytes], content: bytes) -> dict[str, Ordinary]:
+    """The files whose secret is an ordinary word, so that what is left out tells it, or it is not left out; and why.
+    `content`: of the cluster's file.
+    """
+    texts = list(_texts(_document(content)))
+    names = {value for key, value in texts if not _SOUNDS_SECRET.search(key)}
+    reasons = {
+        path: ordinary(each.strip().decode("utf-8", "replace"), names) for path, each in secrets.items()
+    }
+    return {path: reason for path, reason in reasons.items() if reason is not None}
 
 
 def _document(content: bytes) -> dict[str, object]:
