@@ -15,6 +15,7 @@ from typing import ClassVar
 import click
 
 from zcluster.console.asked import sockets
+from zcluster.console.hints import Hinted
 from zcluster.console.options import (
     CONFIG_PATH,
     DATA_SOCKET_PATH,
@@ -194,7 +195,9 @@ def keygen(path: Path, force: bool) -> None:
     sys.exit(run_keygen(path, force=force))
 
 
-@commands.command()
+@commands.command(
+    cls=Hinted, hint="status is of the whole cluster; of one group or node: `zcluster why {extra}`"
+)
 @socket_option
 @connect_option
 @reader_key_option
@@ -209,7 +212,7 @@ def status(socket_path: Path, connect: str | None, key_path: Path, as_json: bool
     sys.exit(run_status(sockets(connect, key_path, socket_path), as_json))
 
 
-@commands.command()
+@commands.command(cls=Hinted, hint="name the node behind --to: `zcluster move {group} --to {extra}`")
 @click.argument("group")
 @click.option("--to", "node_name", default=None, help="The node to move to; without it, the primary slave.")
 @socket_option
@@ -417,9 +420,9 @@ def _rows(limit: int | None, as_json: bool) -> int:
 @json_option
 def clear_faults(socket_path: Path, as_json: bool) -> None:
     """Say that the local switch is well again after a failure condition of the file was met."""
-    from zcluster.console.wish import make_wish
+    from zcluster.console.clear import run as run_clear
 
-    sys.exit(make_wish(socket_path, {"ask": "clear"}, as_json))
+    sys.exit(run_clear(socket_path, as_json))
 
 
 @commands.command("restart-daemon")

@@ -60,7 +60,8 @@ def test_what_stands_now_is_that_of_the_status() -> None:
 
 def test_a_group_held_since_nobody_knows_when() -> None:
     lines = render_status(page(groups=[group("g1", 10, "n1", since_ms=None), group("g2", 11, "")]))
-    assert [line.split()[:4] for line in lines if line.startswith("g")] == [["g1", "n1", "7", "?"], ["g2", "nobody", "-", "-"]]
+    rows = [line.split()[:4] for line in lines if line.startswith("g")]
+    assert rows == [["g1", "n1", "7", "?"], ["g2", "nobody", "-", "-"]]
 
 
 values = some.none() | some.integers() | some.text(max_size=3) | some.lists(some.integers(), max_size=2)

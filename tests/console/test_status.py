@@ -322,7 +322,7 @@ def test_a_daemon_that_is_not_there(
 ) -> None:
     assert status.run(here(tmp_path / "none.sock"), as_json) == 3
     printed = capsys.readouterr()
-    assert "is `zcluster run` running on this host?" in (printed.out if as_json else printed.err)
+    assert "no daemon listens at" in (printed.out if as_json else printed.err)
 
 
 def test_an_alarm_comes_before_a_cable_and_says_how_old_it_is() -> None:

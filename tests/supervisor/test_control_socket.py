@@ -163,7 +163,7 @@ def test_a_predecessors_file_is_replaced(tmp_path: Path) -> None:
 
 
 def test_nobody_there_names_the_mend(tmp_path: Path) -> None:
-    with pytest.raises(ControlSocketError, match="zcluster run"):
+    with pytest.raises(ControlSocketError, match="systemctl status zcluster"):
         ask(tmp_path / "none", {})
 
 

@@ -245,7 +245,10 @@ def mend(path: Path, error: OSError, timeout_s: float = 0.0) -> str:
     """Why the daemon behind `path` cannot be asked, and what to do."""
     match error:
         case FileNotFoundError():
-            return f"no daemon listens at {path}; is `zcluster run` running on this host?"
+            return (
+                f"no daemon listens at {path}: ask on a host of the cluster (if this is one: `systemctl status "
+                "zcluster`)"
+            )
         case ConnectionRefusedError():
             return f"the daemon of {path} has ended without cleaning up; start `zcluster run` again"
         case PermissionError():

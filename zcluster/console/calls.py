@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from zcluster.adapters.control_socket import FILE_NAME as CONTROL_SOCKET
+from zcluster.adapters.control_socket import ask
 from zcluster.console.lists import Listed, Row, Selection, as_json, count, counts_page, fetch, page, width_of
-from zcluster.console.words import counted, duration, printable
+from zcluster.console.words import counted, duration, paragraph, printable
+from zcluster.errors import ControlSocketError
 
 CALLS, LOST = "calls", "lost"
 WIDEST_PARTY, WIDEST_NAME = 16, 10
@@ -32,10 +36,33 @@ def run(socket_path: Path, selection: Selection, is_lost: bool, is_count: bool, 
     if is_json:
         print(as_json(name, listed))
     elif is_lost:
-        print("\n".join(render_lost(listed, selection, local_time)))
+        elsewhere = [] if listed.rows else _holders_elsewhere(socket_path, listed.node, selection.group)
+        print(
+            "\n".join([*render_lost(listed, selection, local_time), *ask_elsewhere(listed.node, elsewhere)])
+        )
     else:
         print("\n".join(render(listed, selection, int(time.time()))))
     return 0
+
+
+def _holders_elsewhere(socket_path: Path, node: str, group: str) -> list[str]:
+    """Who holds the group (or any), where that is not this node too; nothing where that cannot be asked."""
+    with suppress(ControlSocketError):
+        status: Mapping[str, Any] = ask(socket_path.with_name(CONTROL_SOCKET), {"ask": "status"})
+        holders = [
+            each["holder"]
+            for each in status.get("groups", ())
+            if each["holder"] and group in ("", each["name"])
+        ]
+        return [] if node in holders else list(dict.fromkeys(holders))
+    return []
+
+
+def ask_elsewhere(node: str, holders: Sequence[str]) -> list[str]:
+    """Who knows more where this node took nothing over: each node lists the calls of its own takeovers."""
+    if not holders:
+        return []
+    return paragraph(printable(f"{node} holds nothing of it: ask the new holder ({', '.join(holders)})."))
 
 
 def local_time(at_s: int) -> str:

@@ -38,7 +38,10 @@ def run(word: str, as_json: bool) -> int:
 def _refuse(word: str, as_json: bool) -> None:
     names = nearest(word)
     hint = f"; do you mean {listed(names)}?" if names else "."
-    text = f"no code is called {printable(word)[:64]!r}{hint} `zcluster explain` lists all of them."
+    text = (
+        f"no code is called {printable(word)[:64]!r}{hint} `zcluster explain` lists all of them; of a group "
+        "`zcluster why GROUP` tells."
+    )
     if as_json:
         print(json.dumps({"schema": SCHEMA, "ok": False, "error": text, "nearest": names}))
     else:

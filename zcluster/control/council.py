@@ -445,6 +445,8 @@ class Council:
             self._answer(identity, False, f"there is no group {group}; the file has {', '.join(s.groups)}")
         elif target and target not in s.roster:
             self._answer(identity, False, f"{target} is not a member; members: {', '.join(sorted(s.roster))}")
+        elif not target and all(pin.group != group for pin in s.pins):
+            self._answer(identity, True, f"{group} was not pinned")
         elif target and s.freeze is not None:
             self._answer(identity, False, f"nothing moves: {frozen_words(s.freeze)}")
         else:

@@ -18,7 +18,7 @@ from zcluster.control.reasons import NO_VOTE_YET
 from zcluster.control.restart import Restart
 from zcluster.control.situation import Situation
 from zcluster.control.takeover import Seeker
-from zcluster.control.units import GroupName, NodeName
+from zcluster.control.units import GroupName, NodeName, NodeState
 
 ASK_SHOWN_MS = 1000
 ASKS_SHOWN = 16
@@ -188,11 +188,21 @@ class Moves:
         for candidate in s.candidates(self._holder.holds()):
             if candidate.name == target:
                 if not candidate.is_ready:
-                    return f"{target} is not ready; see zcluster status"
+                    return self._unready_problem(target)
                 if candidate.holds and not s.settings.several_groups:
                     return f"{target} already holds {', '.join(candidate.holds)}"
                 return ""
         return f"{target} is not heard or not a member; see zcluster status"
+
+    def _unready_problem(self, target: NodeName) -> str:
+        """Why it could not take a group now."""
+        s = self._s
+        peer = s.detector.peers.get(target)
+        reasons = s.unready if target == s.name else peer.report.unready if peer is not None else ()
+        state = s.state if target == s.name else peer.report.state if peer is not None else NodeState.UNKNOWN
+        return (
+            f"{target} is not ready: {', '.join(reasons) or f'its state is {state}'}; see `zcluster status`"
+        )
 
     def _comes_back_to(self, group: GroupName, target: NodeName) -> NodeName:
         """The pinned node that takes the group back after this move; "" where nothing undoes it."""

@@ -211,7 +211,7 @@ def test_a_daemon_that_dies_is_told_and_its_return_too(daemon: Daemon, begin: Be
 
 def test_it_waits_for_a_daemon_that_is_not_there_yet(tmp_path: Path, begin: Begin) -> None:
     window = begin()
-    window.shows("WAITING", "is `zcluster run` running on this host?")
+    window.shows("WAITING", "no daemon listens at")
     found = Daemon(tmp_path)
     try:
         window.shows("DEGRADED", "sip1")
@@ -329,5 +329,5 @@ def test_once_prints_one_frame_for_scripts(daemon: Daemon, tmp_path: Path) -> No
 def test_once_without_a_daemon_says_why(tmp_path: Path) -> None:
     done = once(tmp_path, "--once")
     assert done.returncode == 3
-    assert "is `zcluster run` running on this host?" in done.stderr
+    assert "no daemon listens at" in done.stderr
     assert not done.stdout
