@@ -112,6 +112,10 @@ def test_everything_is_where_the_distribution_looks_for_it(built: Built) -> None
         "usr/share/doc/zcluster/copyright",
         "usr/share/doc/zcluster/service.md",
         "usr/share/doc/zcluster/examples/example.toml",
+        "usr/share/doc/zcluster/examples/subscriber.py",
+        "usr/share/doc/zcluster/examples/prometheus/zcluster.rules.yml",
+        "usr/share/doc/zcluster/examples/grafana/zcluster.json",
+        "usr/lib/systemd/catalog/zcluster.catalog",
     } <= others
     assert {path.split("/")[0] for path in built.paths} == {"etc", "usr"}
     assert [path for path in built.paths if path.startswith("etc")] == ["etc", "etc/zcluster"]
@@ -125,6 +129,26 @@ def test_the_units_programs_and_documents_are_in_the_package(built: Built) -> No
         assert program.lstrip("/") in built.paths
     for document in re.findall(r"^Documentation=file://(\S+)", unit, re.MULTILINE):
         assert document.lstrip("/") in built.paths
+
+
+def test_every_link_of_a_document_leads_somewhere(built: Built) -> None:
+    """Also those to what lies beside docs/ in the repository."""
+    folder = built.tree / "usr/share/doc/zcluster"
+    astray = []
+    for page in folder.rglob("*.md"):
+        for target in re.findall(r"\]\(([^)\s#]+)", page.read_text()):
+            is_elsewhere = "://" in target or target.startswith("mailto:")
+            if not is_elsewhere and not (page.parent / target).exists():
+                astray.append((page.name, target))
+    assert (folder / "CONTRIBUTING.md").exists()
+    assert astray == []
+
+
+def test_the_catalogue_of_messages_is_read_in_where_systemd_runs(built: Built) -> None:
+    for name in ("postinst", "postrm"):
+        text = (built.control / name).read_text()
+        (place,) = re.finditer(r"journalctl --update-catalog", text)
+        assert "if [ -d /run/systemd/system ]" in text[: place.start()]
 
 
 def test_it_is_for_one_python_of_the_distribution(built: Built) -> None:
