@@ -103,7 +103,7 @@ CODES = (
     Code(
         "link-heard",
         ("notice",),
-        "hb1: heard again after 4200 ms",
+        "hb1: heard again after 4.2 s",
         "Nodes are heard again on a link of this host that had been silent.",
     ),
     Code(

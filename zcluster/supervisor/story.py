@@ -58,9 +58,15 @@ class Story:
         return [record for record in self._records if record.facts.get("group", group) == group]
 
     def last_takeover(self, group: str, epoch: int) -> Record | None:
-        """The record of that epoch's opening, if it is still in the ring."""
+        """The record of that epoch's opening, if it is still in the ring; also under the number that it had before."""
         for record in reversed(self._records):
             facts = record.facts
+            if record.code == "epoch-exchanged" and (facts.get("group"), facts.get("epoch")) == (
+                group,
+                epoch,
+            ):
+                before = facts.get("before")
+                epoch = before if type(before) is int else epoch
             if record.code == "takeover" and facts.get("group") == group and facts.get("epoch") == epoch:
                 return record
         return None
