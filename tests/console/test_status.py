@@ -214,7 +214,7 @@ SENTENCES: list[tuple[dict[str, Any], ExitStatus, str]] = [
     (
         {"links": [{"name": "hb1", "is_up": False, "interface": "eth0"}]},
         ExitStatus.DEGRADED,
-        "All 3 groups are held, but link hb1 is down on this host: mend eth0.",
+        "All 3 groups are held, but link hb1 is down on this host: mend eth0 (`zcluster explain link-broken`).",
     ),
     (
         {"warnings": [{"level": "warning", "text": "n2 runs another file."}]},

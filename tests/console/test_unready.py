@@ -13,7 +13,7 @@ from zcluster.codes.unfit import ALIASES
 from zcluster.console import explain
 from zcluster.console.status import render
 from zcluster.console.unready import codes
-from zcluster.console.verdict import ExitStatus, judge
+from zcluster.console.verdict import ExitStatus, complaints, judge
 from zcluster.console.words import WIDTH
 
 CLOSED = "switch: event socket closed"
@@ -109,3 +109,13 @@ def test_a_slave_that_is_silent_on_a_link_is_ready_all_the_same() -> None:
     half = [{"name": link, "is_heard": link != "hb1", "heard_ms": 9} for link in LINKS]
     lines = render(page(nodes=with_nodes(node("n4", "SLAVE", position=1, links=half))))
     assert any(line.endswith("  ready; silent on hb1") for line in lines)
+
+
+def test_a_link_that_is_down_here_is_one_complaint() -> None:
+    down = [{"name": "hb1", "is_up": False, "interface": "eth0"}]
+    half = [{"name": link, "is_heard": link != "hb1", "heard_ms": 9} for link in LINKS]
+    nodes = [{**each, "links": half} for each in page()["nodes"]]
+    broken = {"level": "warning", "code": "link-broken", "text": "link hb1 (interface eth0) is down"}
+    other = {"level": "warning", "code": "link-broken", "text": "link hb12 (interface eth9): cannot send"}
+    assert len(complaints(page(links=down, nodes=nodes, warnings=[broken]))) == 1
+    assert len(complaints(page(links=down, nodes=nodes, warnings=[broken, other]))) == 2

@@ -6,7 +6,7 @@ worst thing comes first; a sentence that complains ends with something to do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
 
@@ -113,12 +113,14 @@ def complaints(status: Status) -> list[str]:
     if not ready_slaves(status):
         found.append(f"no slave stands ready{_unready_slaves(status)}")
     found += _unfit(status)
-    for link in status["links"]:
-        if not link["is_up"]:
-            found.append(
-                f"link {link['name']} is down on this host: mend {link['interface'] or 'its interface'}"
-            )
+    down = {link["name"]: link["interface"] for link in status["links"] if not link["is_up"]}
+    found += [
+        f"link {name} is down on this host: mend {interface or 'its interface'} (`zcluster explain link-broken`)"
+        for name, interface in down.items()
+    ]
     for link_name, names in silent_links(status).items():
+        if link_name in down:
+            continue  # it is the same fault
         found.append(f"{listed(names)} cannot be heard on link {link_name}: check its cables and switch")
     missing = status["expected_nodes"] - len(
         {node["name"] for node in status["nodes"]} | {*status["forgotten"]}
@@ -131,8 +133,19 @@ def complaints(status: Status) -> list[str]:
         for name in status["unadmitted"]
     ]
     found += _unkept_pins(status)
-    found += [warning["text"].rstrip(".") for warning in status["warnings"] if warning["level"] == "warning"]
+    found += [
+        warning["text"].rstrip(".")
+        for warning in status["warnings"]
+        if warning["level"] == "warning" and not _is_said(warning, down)
+    ]
     return found
+
+
+def _is_said(warning: Mapping[str, Any], down: Iterable[str]) -> bool:
+    """Whether it is of a link that is down, which has been complained of."""
+    return warning.get("code") == "link-broken" and warning["text"].startswith(
+        tuple(f"link {name} " for name in down)
+    )
 
 
 def _unfit(status: Status) -> list[str]:
