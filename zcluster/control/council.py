@@ -290,9 +290,12 @@ class Council:
     # ---- housekeeping
 
     def _is_first_alive(self) -> bool:
+        """Whether this is the first of the members that hear each other and may propose: an amnesiac one may not."""
         s = self._s
-        alive = [p.name for p in s.detector.alive(s.now_ms) if p.name in s.roster and p.hears_us]
-        return all(s.name < name for name in alive) and s.hears_majority()
+        if self.is_amnesiac():
+            return False
+        alive = [p for p in s.detector.alive(s.now_ms) if p.name in s.roster and p.hears_us]
+        return all(s.name < p.name for p in alive if not p.report.is_amnesiac) and s.hears_majority()
 
     def _keep_house(self, document: Document) -> None:
         s = self._s
