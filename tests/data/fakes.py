@@ -107,7 +107,7 @@ class FakeSwitch:
                 case EventSent(event=event):
                     if event.subclass != "multicast::event" and self.is_echoing:
                         self.server.publish(event)
-                    self.asked.append(f"event {event.subclass} {event.get('orig-contact')}")
+                    self.asked.append(f"event {event.subclass} {event.get('Orig-contact')}")
 
     def fire(self, subclass: str, **headers: str) -> None:
         assert self.server is not None
