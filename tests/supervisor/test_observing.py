@@ -106,7 +106,9 @@ def test_a_cluster_that_observes_touches_nothing_and_tells_what_it_would_have_do
                 assert lab.hosts[node].fork("look", untouched).wait(5) == 0
             status = lab.statuses()[before.holder]
             assert status["mode"] == "observe"
-            assert ("notice", "host", NOTICE) in [(w["level"], w["code"], w["text"]) for w in status["warnings"]]
+            assert ("notice", "host", NOTICE) in [
+                (w["level"], w["code"], w["text"]) for w in status["warnings"]
+            ]
             assert lab.silent_addresses() == list(plan.floating)
 
             lab.daemon_of(before.holder).signal(signal.SIGKILL)
