@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from zcluster.control.document import Acceptance, Document, Pin, Proposal
+from zcluster.control.document import Acceptance, Document, Freeze, Pin, Proposal
+from zcluster.control.frozen import LARGEST_REASON_BYTES, LARGEST_WHO_BYTES
 from zcluster.control.messages import Ack, Ask, Beat, Claim, FoundingView, Grant, Release, Report
 from zcluster.control.units import Ballot, NodeState, Pair
 
@@ -47,6 +48,17 @@ rosters = st.lists(names, max_size=6, unique=True).map(tuple)
 macs = st.binary(min_size=6, max_size=6).map(lambda raw: raw.hex(":"))
 states = st.sampled_from([state for state in NodeState if state is not NodeState.UNKNOWN])
 
+letters = st.characters(exclude_categories=["C", "Z"]) | st.just(" ")
+freezes = st.builds(
+    Freeze,
+    st.text(letters, max_size=LARGEST_REASON_BYTES // 4),
+    st.text(letters, max_size=LARGEST_WHO_BYTES // 4),
+    names,
+    st.integers(0, 2**53 - 1),
+    st.integers(0, 2**53 - 1),
+    st.lists(st.builds(Pin, names, names), max_size=3, unique_by=lambda pin: pin.group).map(tuple),
+    flags,
+)
 documents = st.builds(
     Document,
     cluster_ids,
@@ -55,6 +67,7 @@ documents = st.builds(
     forgotten=rosters,
     pins=st.lists(st.builds(Pin, names, names), max_size=2).map(tuple),
     is_forced=flags,
+    freeze=st.none() | freezes,
 )
 ballots = st.builds(Ballot, counters, names_or_empty)
 
@@ -85,6 +98,7 @@ reports = st.builds(
     continues=st.integers(0, 2**53 - 1),
     build=printable.map(lambda found: found[:32]),
     switchname=printable,
+    minor=counters,
 )
 beats = st.builds(
     Beat,

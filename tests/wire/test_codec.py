@@ -140,7 +140,7 @@ def test_unknown_fields_are_ignored() -> None:
     slow = {**SLOW, 99: {"new": [1, 2]}, "word": None}
     slow[report.CLAIMS] = [[*row, "appended", 5] for row in slow[report.CLAIMS]]
     slow[report.HEADS] = [[*row, 1.5] for row in slow[report.HEADS]]
-    slow[report.DOCUMENT] = [*slow[report.DOCUMENT], ["pin"]]
+    slow[report.DOCUMENT] = [*slow[report.DOCUMENT], None, ["pin"]]  # the seventh is the freeze
     assert BeatDecoder().decode(payload_of({**FAST, 77: [b"later"]}, slow)) == ORDINARY
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.wire.samples import ORDINARY_REPORT, ballots, counters, names, rosters
+from tests.wire.samples import ORDINARY_REPORT, ballots, counters, freezes, names, rosters
 from zcluster.adapters.durable import decode, encode
 from zcluster.control.document import Acceptance, Document, Durable, Freeze, Pin, Proposal
 from zcluster.control.frozen import LARGEST_REASON_BYTES, LARGEST_WHO_BYTES
@@ -25,17 +25,6 @@ BEFORE = Document("c1", 3, ("a", "b"), ("c",), (Pin("g1", "a"),))
 FREEZE = Freeze("switches are replaced", "alice", "a", 1_790_000_000_000, 0, (Pin("g1", "a"),), True)
 FROZEN = BEFORE._replace(freeze=FREEZE)
 
-letters = st.characters(exclude_categories=["C", "Z"]) | st.just(" ")
-freezes = st.builds(
-    Freeze,
-    st.text(letters, max_size=LARGEST_REASON_BYTES // 4),
-    st.text(letters, max_size=LARGEST_WHO_BYTES // 4),
-    names,
-    st.integers(0, 2**53 - 1),
-    st.integers(0, 2**53 - 1),
-    st.lists(st.builds(Pin, names, names), max_size=3, unique_by=lambda pin: pin.group).map(tuple),
-    st.booleans(),
-)
 documents = st.builds(Document, names, counters, rosters, rosters, st.just(()), freeze=st.none() | freezes)
 
 
