@@ -104,7 +104,8 @@ class Watcher:
     def __init__(self, directory: Path, *words: str) -> None:
         sockets = ("--socket", str(directory / "control.sock"), "--data-socket", str(directory / "data.sock"))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "zcluster", "watch", *words, *sockets],
+            # A background job's children ignore SIGINT, unless somebody takes that back.
+            ["env", "--default-signal=INT", sys.executable, "-m", "zcluster", "watch", *words, *sockets],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
