@@ -134,6 +134,9 @@ def test_who_does_not_answer_or_admit_is_told_at_once(tmp_path: Path, stage: Bus
         pass
 
 
+EXIT_NOT_REACHABLE = 3
+
+
 def run(*words: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "zcluster", *(str(word) for word in words)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=4 * PATIENCE_S)
@@ -143,7 +146,10 @@ def test_the_commands_themselves(stage: BusStage, key: Path) -> None:
     stage.tell(told(1), told(2))
     stage.until(lambda: stage.ring.newest == 2)
     where = ("--connect", "127.0.0.1", "--key", key)
-    watched = run("watch", "--from-start", "--json", "--count", 2, "story", *where)
+    tries = (run("watch", "--from-start", "--json", "--count", 2, "story", *where) for _ in range(5))
+    # A busy machine may take longer to answer than the command waits.
+    watched = next((done for done in tries if done.returncode != EXIT_NOT_REACHABLE), None)
+    assert watched is not None, "no answer, five times"
     assert watched.returncode == 0, watched.stderr
     assert "n1 tells 1" in watched.stdout
     refused = run("calls", *where)
