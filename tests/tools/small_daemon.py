@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.tools import canned
 from zcluster.adapters.control_socket import FILE_NAME, ControlSocket
 from zcluster.adapters.journal import Record
 
@@ -76,9 +77,8 @@ class SmallDaemon:
         self._followers.append(client)
 
     def status(self) -> Mapping[str, object]:
-        """Enough of a status document."""
-        head = {"schema": "zcluster.status/1", "ok": True, "node": NODE, "incarnation": self.incarnation}
-        return {**head, "answers": self.statuses, "groups": [], "nodes": [], "warnings": []}
+        """A whole status document; `answers` counts them."""
+        return canned.status(node=NODE, incarnation=self.incarnation, answers=self.statuses)
 
     def _send(self, client: int, number: int, record: Record) -> None:
         self._socket.answer(client, {"number": number, "record": record.plain()})
