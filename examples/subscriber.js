@@ -1,5 +1,5 @@
 // Every event that one node hears, in order and each once: node subscriber.js HOST READER-KEY (docs/bus.md).
-// npm install zeromq @msgpack/msgpack
+// npm install (package.json)
 const { readFileSync } = require("node:fs");
 const { decode, encode } = require("@msgpack/msgpack");
 const { Request, Subscriber } = require("zeromq");
