@@ -93,13 +93,13 @@ class Daemon(threading.Thread):
         self.is_over = threading.Event()
 
     def run(self) -> None:
-        from zcluster.control.actions import AnswerMove
+        from zcluster.control.actions import AnswerWish
 
         while not self.is_over.wait(0.01):
             found: list[Any] = [*self._questions.receive()]
             for event in found:
                 self.events.append(event)
-                self._questions.answer_move(AnswerMove(event.identity, *self._verdict))
+                self._questions.answer_wish(AnswerWish(event.identity, *self._verdict))
 
 
 @pytest.fixture

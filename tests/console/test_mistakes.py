@@ -16,7 +16,7 @@ from zcluster.adapters.control_socket import FILE_NAME, ControlSocket
 from zcluster.cli import commands
 from zcluster.console.calls import ask_elsewhere
 from zcluster.console.clear import said
-from zcluster.control.actions import AnswerMove
+from zcluster.control.actions import AnswerWish
 from zcluster.control.events import MoveAsked, PinAsked
 from zcluster.control.units import NodeState
 
@@ -60,8 +60,8 @@ def company() -> Company:
     return made
 
 
-def answer(company: Company, event: MoveAsked | PinAsked) -> AnswerMove:
-    (found,) = [action for action in company.do(event) if isinstance(action, AnswerMove)]
+def answer(company: Company, event: MoveAsked | PinAsked) -> AnswerWish:
+    (found,) = [action for action in company.do(event) if isinstance(action, AnswerWish)]
     return found
 
 

@@ -54,7 +54,7 @@ class Cluster:
         self.referenced: set[str] = set()
         self.stuck: set[str] = set()
         self.told: list[tuple[int, str, Tell]] = []
-        self.answers: dict[str, act.AnswerMove] = {}
+        self.answers: dict[str, act.AnswerWish] = {}
         self.open: dict[str, set[str]] = {}
         self.exited: set[str] = set()
         self.planned: dict[str, float] = {}
@@ -116,7 +116,7 @@ class Cluster:
                 self._push(self.now_ms + 1.0, name, ReferenceSeen("svc"))
             case act.Tell():
                 self.told.append((int(self.now_ms), name, action))
-            case act.AnswerMove(identity):
+            case act.AnswerWish(identity):
                 self.answers[identity] = action
             case act.Exit(keeps_open):
                 self.exited.add(name)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.control.company import ROSTER, Company, first, settings
 from zcluster.control.actions import (
-    AnswerMove,
+    AnswerWish,
     ArmGate,
     CloseAddresses,
     Exit,
@@ -119,7 +119,7 @@ def test_three_health_moves_in_a_minute_are_enough(master: Company) -> None:
 
 def test_a_move_names_its_target(master: Company) -> None:
     master.do(MoveAsked("m1", "g1", "d"))
-    assert first(master.done(AnswerMove))[1].is_accepted
+    assert first(master.done(AnswerWish))[1].is_accepted
     assert master.newest is not None
     assert master.newest.report.releases[0].successor == "d"
 
@@ -136,7 +136,7 @@ def test_a_move_that_cannot_be_is_refused_in_words(
     master: Company, group: str, target: str, words: str
 ) -> None:
     master.do(MoveAsked("m1", group, target))
-    answer = first(master.done(AnswerMove))[1]
+    answer = first(master.done(AnswerWish))[1]
     assert not answer.is_accepted
     assert words in answer.text
     assert not master.done(CloseAddresses)

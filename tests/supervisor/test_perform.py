@@ -104,7 +104,7 @@ class World:
     def tell(self, tell: actions.Tell) -> None:
         self.note("tell", tell.code)
 
-    def answer_move(self, answer: actions.AnswerMove) -> None:
+    def answer_wish(self, answer: actions.AnswerWish) -> None:
         self.note("answer", answer.identity)
 
     def take(self) -> list[str]:
@@ -128,7 +128,7 @@ def performer(world: World) -> Performer:
         submit_disk=world.submit_disk,
         submit_kernel=world.submit_kernel,
         tell=world.tell,
-        answer_move=world.answer_move,
+        answer_wish=world.answer_wish,
     )
     return Performer(doors, (BLUE, GREEN), (REFERENCE,), ("lan0",), lambda: world.now_ms)
 
@@ -323,7 +323,7 @@ def test_a_disk_that_stands_still_is_said_at_once(world: World, performer: Perfo
 
 def test_the_rest_goes_to_its_door(world: World, performer: Performer) -> None:
     performer.perform(actions.Tell("info", "state", "text", {}), 1000)
-    performer.perform(actions.AnswerMove("m1", True, "yes"), 1000)
+    performer.perform(actions.AnswerWish("m1", True, "yes"), 1000)
     assert world.take() == ["tell state", "answer m1"]
     assert not performer.is_over
     performer.perform(actions.Exit(), 1000)

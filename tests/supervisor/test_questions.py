@@ -11,7 +11,7 @@ import pytest
 
 from zcluster.adapters.control_socket import ControlSocket
 from zcluster.adapters.journal import Record
-from zcluster.control.actions import AnswerMove
+from zcluster.control.actions import AnswerWish
 from zcluster.control.events import Event, MoveAsked, PinAsked, RestartAsked, RosterAsked
 from zcluster.supervisor.questions import AGREEMENT_LIMIT_MS, ANSWER_LIMIT_MS, Questions
 from zcluster.supervisor.story import Story
@@ -94,7 +94,7 @@ def test_other_questions_are_refused(asker: Asker, body: object) -> None:
 def test_a_move_is_answered_when_the_core_answers(asker: Asker) -> None:
     (event,) = asker.ask({"ask": "move", "group": "blue", "to": "n2"})
     assert event == MoveAsked("n1-ff-1", "blue", "n2")
-    asker.questions.answer_move(AnswerMove("n1-ff-1", True, "blue is asked to move to n2"))
+    asker.questions.answer_wish(AnswerWish("n1-ff-1", True, "blue is asked to move to n2"))
     assert asker.answer() == {"ok": True, "text": "blue is asked to move to n2"}
     assert asker.questions.deadline() is None
 
@@ -113,7 +113,7 @@ def test_a_move_is_answered_when_the_core_answers(asker: Asker) -> None:
 )
 def test_other_wishes_are_events_too(asker: Asker, body: object, event: Event) -> None:
     assert asker.ask(body) == [event]
-    asker.questions.answer_move(AnswerMove("n1-ff-1", False, "no majority"))
+    asker.questions.answer_wish(AnswerWish("n1-ff-1", False, "no majority"))
     assert asker.answer() == {"ok": False, "text": "no majority"}
 
 
@@ -129,4 +129,4 @@ def test_a_move_that_the_core_forgets_is_answered_at_the_bound(asker: Asker) -> 
     assert asker.questions.deadline() is not None
     asker.questions.run(5000 + ANSWER_LIMIT_MS)
     assert "did not decide" in asker.answer()["error"]
-    asker.questions.answer_move(AnswerMove("n1-ff-1", True, "late"))
+    asker.questions.answer_wish(AnswerWish("n1-ff-1", True, "late"))

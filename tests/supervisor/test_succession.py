@@ -72,7 +72,7 @@ class Host:
             submit_disk=lambda errand: bool(errand()) or True,
             submit_kernel=lambda errand: bool(errand()) or True,
             tell=lambda tell: None,
-            answer_move=lambda answer: None,
+            answer_wish=lambda answer: None,
         )
         self.performer = Performer(doors, (BLUE, GREEN), (), ("h0",), self.clock)
 

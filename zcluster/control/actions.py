@@ -108,8 +108,8 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerMove:
-    """The answer to `MoveAsked`: accepted or refused, in words."""
+class AnswerWish:
+    """The answer to what was asked under that identity: accepted or refused, in words."""
 
     identity: str
     is_accepted: bool
@@ -137,6 +137,6 @@ Action = (
     | RenewAddresses
     | StoreDurable
     | Tell
-    | AnswerMove
+    | AnswerWish
     | Exit
 )

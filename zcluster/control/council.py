@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
-from zcluster.control.actions import AnswerMove
+from zcluster.control.actions import AnswerWish
 from zcluster.control.detector import Peer
 from zcluster.control.document import Acceptance, Document, Pin, Proposal
 from zcluster.control.frozen import frozen_words
@@ -246,7 +246,7 @@ class Council:
 
     def _answer(self, identity: str, is_accepted: bool, text: str) -> None:
         if identity:
-            self._s.out.append(AnswerMove(identity, is_accepted, text))
+            self._s.out.append(AnswerWish(identity, is_accepted, text))
 
     def agree(self, identity: str, text: str) -> None:
         """Yes to an operator's wish that is moot, in words."""

@@ -7,7 +7,7 @@ and nothing at all while the cluster is frozen.
 
 from __future__ import annotations
 
-from zcluster.control.actions import AnswerMove
+from zcluster.control.actions import AnswerWish
 from zcluster.control.designation import better_home, may_hold, pinned_to, successor, who_steps_aside
 from zcluster.control.frozen import frozen_words
 from zcluster.control.health import Health
@@ -151,7 +151,7 @@ class Moves:
         if not problem and len(self._asks) >= ASKS_SHOWN:
             problem = "too many moves are asked for at once; wait a second"
         if problem:
-            s.out.append(AnswerMove(identity, False, problem))
+            s.out.append(AnswerWish(identity, False, problem))
             return
         ask = Ask(identity, group, target)
         if group in self._holder.tenures:
@@ -160,7 +160,7 @@ class Moves:
             self._asks[identity] = (s.now_ms + ASK_SHOWN_MS, ask)
             s.is_report_stale = s.wants_beat = True
         s.out.append(
-            AnswerMove(identity, True, f"{group} is asked to move to {target or 'the primary slave'}")
+            AnswerWish(identity, True, f"{group} is asked to move to {target or 'the primary slave'}")
         )
 
     def _move_problem(self, group: GroupName, target: NodeName) -> str:

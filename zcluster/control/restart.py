@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from zcluster.control.actions import AnswerMove, ArmGate, Exit, PointGate, RenewAddresses
+from zcluster.control.actions import AnswerWish, ArmGate, Exit, PointGate, RenewAddresses
 from zcluster.control.detector import Peer
 from zcluster.control.document import Handover, Held, LongGrant
 from zcluster.control.holding import Holder
@@ -94,11 +94,11 @@ class Restart:
         """An operator (or a package upgrade) wants the daemon restarted."""
         s = self._s
         if self.is_asking:
-            s.out.append(AnswerMove(identity, False, "a restart is under way already"))
+            s.out.append(AnswerWish(identity, False, "a restart is under way already"))
             return
         if any(tenure.phase is not Phase.HOLDING for tenure in self._holder.tenures.values()):
             text = "a group is just being claimed or closed; ask again in a second"
-            s.out.append(AnswerMove(identity, False, text))
+            s.out.append(AnswerWish(identity, False, text))
             return
         self.is_asking = True
         self._identity = identity
@@ -172,7 +172,7 @@ class Restart:
             groups = ", ".join(self._holder.holds()) or "nothing"
             text = f"{groups} stays open for the next life of this daemon"
             self._s.tell("notice", "planned-restart", text, groups=list(self._holder.holds()))
-            self._s.out.append(AnswerMove(self._identity, True, text))
+            self._s.out.append(AnswerWish(self._identity, True, text))
             self._s.out.append(Exit(keeps_open=True))
             self._is_over = True
 
@@ -208,7 +208,7 @@ class Restart:
             self._holder.shorten(tenure)
         s.is_report_stale = s.wants_beat = True
         text = "given up before all was written down: nothing was restarted, nothing has moved"
-        s.out.append(AnswerMove(self._identity, False, text))
+        s.out.append(AnswerWish(self._identity, False, text))
         s.tell("warning", "restart-refused", text)
 
     # ---- the voter

@@ -70,7 +70,7 @@ CLASSES: tuple[type[Any], ...] = (
     actions.RenewAddresses,
     actions.StoreDurable,
     actions.Tell,
-    actions.AnswerMove,
+    actions.AnswerWish,
     actions.Exit,
     events.SwitchIdentified,
     document.Freeze,

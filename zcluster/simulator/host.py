@@ -134,7 +134,7 @@ class Host:
             act.RenewAddresses: self._renew,
             act.StoreDurable: self._store,
             act.Tell: self._nothing,
-            act.AnswerMove: self._nothing,
+            act.AnswerWish: self._nothing,
             act.Exit: self._exit,
         }
 

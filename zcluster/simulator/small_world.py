@@ -294,7 +294,7 @@ class SmallWorld:
                 self._tell_itself(station, happened.Stored(number))
             case act.Exit():
                 self._kill(station)
-            case act.Tell() | act.AnswerMove() | act.AskReference():
+            case act.Tell() | act.AnswerWish() | act.AskReference():
                 pass
 
     def _tell_itself(self, station: Station, event: happened.Event) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from zcluster.control.actions import (
     Action,
-    AnswerMove,
+    AnswerWish,
     ArmGate,
     AskReference,
     PointGate,
@@ -54,7 +54,7 @@ class Story:
                 self._beat(now, who, beat.sequence, beat.report)
             case Tell(level, code, text, _):
                 self.say(now, who, f"   says {level} {code}: {text}")
-            case AnswerMove(identity, is_accepted, text):
+            case AnswerWish(identity, is_accepted, text):
                 self.say(now, who, f"   answers move {identity}: {'yes' if is_accepted else 'no'}, {text}")
             case StoreDurable(number, durable):
                 self.say(

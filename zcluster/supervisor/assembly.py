@@ -22,7 +22,7 @@ from zcluster.adapters.control_socket import ControlSocket
 from zcluster.adapters.journal import Journal
 from zcluster.adapters.log import open_log
 from zcluster.config.configuration import Configuration
-from zcluster.control.actions import AnswerMove, Tell
+from zcluster.control.actions import AnswerWish, Tell
 from zcluster.control.document import Freeze
 from zcluster.control.events import Event
 from zcluster.control.node import Node
@@ -194,7 +194,7 @@ class _Assembly:
                 submit_disk=self._disk.submit,
                 submit_kernel=self._kernel.submit,
                 tell=self._teller(),
-                answer_move=self._answer,
+                answer_wish=self._answer,
             ),
             ground.groups,
             ground.references,
@@ -361,10 +361,10 @@ class _Assembly:
         gate.tell = observed_teller(self._chronicle.tell)
         return gate.tell
 
-    def _answer(self, answer: AnswerMove) -> None:
+    def _answer(self, answer: AnswerWish) -> None:
         if answer.identity == ASKED_BY_SIGNAL and not answer.is_accepted:
             self._chronicle.tell(Tell("warning", "restart-refused", answer.text, {}))
-        self._questions.answer_move(answer)
+        self._questions.answer_wish(answer)
 
     def _give_up(self) -> None:
         text = "the orderly stop took too long; the kernel ends what is left of the leases"

@@ -102,7 +102,7 @@ class Doors:
     submit_disk: Callable[[Errand], bool]
     submit_kernel: Callable[[Errand], bool]
     tell: Callable[[actions.Tell], None]
-    answer_move: Callable[[actions.AnswerMove], None]
+    answer_wish: Callable[[actions.AnswerWish], None]
 
 
 class Performer:
@@ -163,8 +163,8 @@ class Performer:
                 return self._store(number, durable)
             case actions.Tell():
                 self._doors.tell(action)
-            case actions.AnswerMove():
-                self._doors.answer_move(action)
+            case actions.AnswerWish():
+                self._doors.answer_wish(action)
             case actions.Exit(keeps_open):
                 self.is_over = True
                 self.keeps_open = self.keeps_open or keeps_open

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from zcluster.adapters.control_socket import ControlSocket, Request
-from zcluster.control.actions import AnswerMove
+from zcluster.control.actions import AnswerWish
 from zcluster.control.events import (
     Event,
     FreezeAsked,
@@ -143,7 +143,7 @@ class Questions:
         self._wishes[identity] = (request.client, self._clock() + limit_ms)
         return identity
 
-    def answer_move(self, answer: AnswerMove) -> None:
+    def answer_wish(self, answer: AnswerWish) -> None:
         """The core's word on a wish."""
         asked = self._wishes.pop(answer.identity, None)
         if asked is not None:
