@@ -18,40 +18,17 @@ from zcluster.console.asked import sockets
 from zcluster.console.hints import Hinted
 from zcluster.console.options import (
     CONFIG_PATH,
-    DATA_SOCKET_PATH,
     config_option,
     connect_option,
+    data_socket_option,
     json_option,
     reader_key_option,
     socket_option,
 )
 from zcluster.errors import ControlSocketError, ZclusterError
 
-SHOWN_ROWS = 200
-
 EXIT_REFUSED = 1
 EXIT_NOT_REACHABLE = 3
-
-data_socket_option = click.option(
-    "--socket",
-    "socket_path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=DATA_SOCKET_PATH,
-    show_default=True,
-    envvar="ZCLUSTER_DATA_SOCKET",
-    help="The local data process's socket.",
-)
-group_filter = click.option("--group", default="", help="Only of this group.")
-node_filter = click.option("--node", default="", help="Only what this node holds.")
-profile_filter = click.option("--profile", default="", help="Only of this SIP profile.")
-match_filter = click.option("--match", default="", metavar="TEXT", help="Only with this text anywhere.")
-count_option = click.option("--count", "is_count", is_flag=True, help="Count instead of listing.")
-limit_option = click.option(
-    "--limit",
-    type=click.IntRange(min=0),
-    default=None,
-    help="So many rows at most, 0 for all.  [default: 200; all with --json]",
-)
 
 
 class LazyGroup(click.Group):
@@ -61,6 +38,26 @@ class LazyGroup(click.Group):
     """
 
     lazy_commands: ClassVar[dict[str, tuple[str, str, str]]] = {
+        "calls": (
+            "zcluster.console.commands_lists",
+            "calls",
+            "List the legs of calls that the cluster would bring back, or (--lost) those that it could not.",
+        ),
+        "limits": (
+            "zcluster.console.commands_lists",
+            "limits",
+            "List the limits that the cluster counts together, and each node's share.",
+        ),
+        "registrations": (
+            "zcluster.console.commands_lists",
+            "registrations",
+            "List the phones that the cluster knows, whoever holds their group.",
+        ),
+        "roster": (
+            "zcluster.console.commands_roster",
+            "roster",
+            "Show who may vote, and change it.",
+        ),
         "lab": (
             "zcluster.lab.commands",
             "lab",
@@ -251,168 +248,6 @@ def unpin(group: str, socket_path: Path, as_json: bool) -> None:
     from zcluster.console.pin import run as run_pin
 
     sys.exit(run_pin(socket_path, group, "", as_json))
-
-
-@commands.group()
-def roster() -> None:
-    """Show who may vote, and change it.
-
-    Exit status of each: 0 done, 1 refused, 3 the daemon is not reachable.
-    """
-
-
-@roster.command("show")
-@socket_option
-@json_option
-def roster_show(socket_path: Path, as_json: bool) -> None:
-    """Print the voters, the forgotten, and who is heard and not admitted."""
-    from zcluster.console.roster import show
-
-    sys.exit(show(socket_path, as_json))
-
-
-@roster.command("add")
-@click.argument("node_name", metavar="NODE")
-@socket_option
-@json_option
-def roster_add(node_name: str, socket_path: Path, as_json: bool) -> None:
-    """Admit NODE, which must be heard: it votes from then on."""
-    from zcluster.console.roster import change
-
-    sys.exit(change(socket_path, "add", node_name, as_json))
-
-
-@roster.command("remove")
-@click.argument("node_name", metavar="NODE")
-@socket_option
-@json_option
-def roster_remove(node_name: str, socket_path: Path, as_json: bool) -> None:
-    """Take NODE out for good; it must hold no group."""
-    from zcluster.console.roster import change
-
-    sys.exit(change(socket_path, "remove", node_name, as_json))
-
-
-@roster.command("force")
-@click.option("--lost", metavar="NODE", required=True, multiple=True, help="A node that is dead for certain.")
-@click.argument("others", metavar="[NODE]...", nargs=-1)
-@click.option(
-    "--yes-they-are-dead",
-    "confirmations",
-    count=True,
-    help="For scripts: given twice, it stands for the two questions.",
-)
-@socket_option
-@json_option
-def roster_force(
-    lost: tuple[str, ...], others: tuple[str, ...], confirmations: int, socket_path: Path, as_json: bool
-) -> None:
-    """Go on without lost nodes when the majority is gone for ever: --lost NODE NODE...
-
-    The others take your word that these nodes are dead. If one is not, two hosts may answer for one address.
-    """
-    from zcluster.console.roster import force
-
-    sys.exit(force(socket_path, (*lost, *others), confirmations, as_json))
-
-
-@commands.command()
-@group_filter
-@node_filter
-@profile_filter
-@match_filter
-@limit_option
-@count_option
-@data_socket_option
-@connect_option
-@reader_key_option
-@json_option
-def registrations(
-    group: str,
-    node: str,
-    profile: str,
-    match: str,
-    limit: int | None,
-    is_count: bool,
-    socket_path: Path,
-    connect: str | None,
-    key_path: Path,
-    as_json: bool,
-) -> None:
-    """List the phones that the cluster knows, whoever holds their group."""
-    from zcluster.console.lists import Selection
-    from zcluster.console.registrations import run as run_registrations
-
-    selection = Selection(group, node, profile, match, _rows(limit, as_json))
-    with sockets(connect, key_path, socket_path, socket_path) as found:
-        sys.exit(run_registrations(found.data, selection, is_count, as_json))
-
-
-@commands.command()
-@click.option("--lost", "is_lost", is_flag=True, help="Those that takeovers to this node did not bring back.")
-@group_filter
-@node_filter
-@profile_filter
-@match_filter
-@limit_option
-@count_option
-@data_socket_option
-@connect_option
-@reader_key_option
-@json_option
-def calls(
-    is_lost: bool,
-    group: str,
-    node: str,
-    profile: str,
-    match: str,
-    limit: int | None,
-    is_count: bool,
-    socket_path: Path,
-    connect: str | None,
-    key_path: Path,
-    as_json: bool,
-) -> None:
-    """List the legs of calls that the cluster would bring back, or (--lost) those that it could not."""
-    from zcluster.console.calls import run as run_calls
-    from zcluster.console.lists import Selection
-
-    selection = Selection(group, node, profile, match, _rows(limit, as_json))
-    with sockets(connect, key_path, socket_path, socket_path) as found:
-        sys.exit(run_calls(found.data, selection, is_lost, is_count, as_json))
-
-
-@commands.command()
-@node_filter
-@match_filter
-@limit_option
-@count_option
-@data_socket_option
-@connect_option
-@reader_key_option
-@json_option
-def limits(
-    node: str,
-    match: str,
-    limit: int | None,
-    is_count: bool,
-    socket_path: Path,
-    connect: str | None,
-    key_path: Path,
-    as_json: bool,
-) -> None:
-    """List the limits that the cluster counts together, and each node's share."""
-    from zcluster.console.limits import run as run_limits
-    from zcluster.console.lists import Selection
-
-    selection = Selection(node=node, match=match, limit=_rows(limit, as_json))
-    with sockets(connect, key_path, socket_path, socket_path) as found:
-        sys.exit(run_limits(found.data, selection, is_count, as_json))
-
-
-def _rows(limit: int | None, as_json: bool) -> int:
-    """How many rows are wanted, 0 for all: a terminal shows some, a program wants all."""
-    return limit if limit is not None else (0 if as_json else SHOWN_ROWS)
 
 
 @commands.command("clear-faults")

@@ -31,6 +31,15 @@ socket_option = click.option(
     envvar="ZCLUSTER_SOCKET",
     help="The local daemon's control socket.",
 )
+data_socket_option = click.option(
+    "--socket",
+    "socket_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=DATA_SOCKET_PATH,
+    show_default=True,
+    envvar="ZCLUSTER_DATA_SOCKET",
+    help="The local data process's socket.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
 connect_option = click.option(
     "--connect",
