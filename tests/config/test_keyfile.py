@@ -123,3 +123,5 @@ def test_a_service_reads_the_copy_that_it_is_handed(tmp_path: Path) -> None:
     copy.chmod(0o444)
     with pytest.raises(KeyFileError, match="others than its owner"):
         load_service_key(file, {"CREDENTIALS_DIRECTORY": str(directory)})
+    with pytest.raises(KeyFileError, match="copy of the cluster key cannot be reached: File name too long"):
+        load_service_key(file, {"CREDENTIALS_DIRECTORY": str(directory / ("x" * 300))})

@@ -44,9 +44,22 @@ def load_service_key(path: Path, environment: Mapping[str, str] = os.environ) ->
     """
     directory = environment.get("CREDENTIALS_DIRECTORY", "")
     credential = Path(directory) / path.name
-    if not directory or not credential.exists():
+    if not directory or not _is_there(credential):
         return load_key(path)
     return _parsed(credential, read_private(credential, _key(credential), CREDENTIAL_MASK))
+
+
+def _is_there(credential: Path) -> bool:
+    try:
+        credential.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise KeyFileError(
+            f"{credential}: the service manager's copy of the cluster key cannot be reached: {error.strerror}; "
+            "look at User= and LoadCredential= of the unit, then restart it"
+        ) from error
+    return True
 
 
 def parse_key(content: bytes) -> bytes:

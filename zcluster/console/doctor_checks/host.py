@@ -27,7 +27,7 @@ TABLE = "zcluster_doctor"
 
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 _TIMEX_BYTES = 512  # more than struct timex has anywhere
-_SCRIPT = "install packaging/systemd/zcluster.sysctl.conf, or run: sysctl -w {}={}"
+_SCRIPT = "run `sysctl -w {}={}`; packaging/systemd/zcluster.sysctl.conf does it at boot (the Debian package brings it)"
 
 
 @dataclass(frozen=True, slots=True)
