@@ -182,7 +182,7 @@ def doctor(config: Path, socket_path: Path, node_name: str | None, stall_seconds
     sys.exit(run_doctor(config, socket_path, node_name, stall_seconds, as_json))
 
 
-@commands.command()
+@commands.command(cls=Hinted, example="zcluster keygen /etc/zcluster/cluster.key")
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--force", is_flag=True, help="Replace a key that is already there.")
 def keygen(path: Path, force: bool) -> None:
@@ -209,7 +209,11 @@ def status(socket_path: Path, connect: str | None, key_path: Path, as_json: bool
     sys.exit(run_status(sockets(connect, key_path, socket_path), as_json))
 
 
-@commands.command(cls=Hinted, hint="name the node behind --to: `zcluster move {group} --to {extra}`")
+@commands.command(
+    cls=Hinted,
+    hint="name the node behind --to: `zcluster move {group} --to {extra}`",
+    example="zcluster move sip1 --to pbx2",
+)
 @click.argument("group")
 @click.option("--to", "node_name", default=None, help="The node to move to; without it, the primary slave.")
 @socket_option
@@ -221,7 +225,7 @@ def move(group: str, node_name: str | None, socket_path: Path, as_json: bool) ->
     sys.exit(run_move(socket_path, group, node_name, as_json))
 
 
-@commands.command()
+@commands.command(cls=Hinted, example="zcluster pin sip1 pbx2")
 @click.argument("group")
 @click.argument("node_name", metavar="NODE")
 @socket_option
@@ -236,7 +240,7 @@ def pin(group: str, node_name: str, socket_path: Path, as_json: bool) -> None:
     sys.exit(run_pin(socket_path, group, node_name, as_json))
 
 
-@commands.command()
+@commands.command(cls=Hinted, example="zcluster unpin sip1")
 @click.argument("group")
 @socket_option
 @json_option

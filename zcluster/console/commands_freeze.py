@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
+from zcluster.console.hints import Hinted
 from zcluster.console.options import json_option, socket_option
 
 
-@click.command()
+@click.command(cls=Hinted, example="zcluster freeze --for 2h new firmware on the switches")
 @click.argument("reason", nargs=-1, required=True)
 @click.option(
     "--for", "span", metavar="TIME", default=None, help='Thaw by itself after "90s", "30m", "2h", "3d".'

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from zcluster.console.hints import Hinted
 from zcluster.console.options import json_option, socket_option
 from zcluster.console.roster import change, force, show
 
@@ -27,7 +28,7 @@ def roster_show(socket_path: Path, as_json: bool) -> None:
     sys.exit(show(socket_path, as_json))
 
 
-@roster.command("add")
+@roster.command("add", cls=Hinted, example="zcluster roster add pbx4")
 @click.argument("node_name", metavar="NODE")
 @socket_option
 @json_option
@@ -36,7 +37,7 @@ def roster_add(node_name: str, socket_path: Path, as_json: bool) -> None:
     sys.exit(change(socket_path, "add", node_name, as_json))
 
 
-@roster.command("remove")
+@roster.command("remove", cls=Hinted, example="zcluster roster remove pbx3")
 @click.argument("node_name", metavar="NODE")
 @socket_option
 @json_option
@@ -45,7 +46,7 @@ def roster_remove(node_name: str, socket_path: Path, as_json: bool) -> None:
     sys.exit(change(socket_path, "remove", node_name, as_json))
 
 
-@roster.command("force")
+@roster.command("force", cls=Hinted, example="zcluster roster force --lost pbx2 pbx3")
 @click.option("--lost", metavar="NODE", required=True, multiple=True, help="A node that is dead for certain.")
 @click.argument("others", metavar="[NODE]...", nargs=-1)
 @click.option(
