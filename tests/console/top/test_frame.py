@@ -138,6 +138,16 @@ def test_all_complaints_are_counted_and_shown_in_full_on_their_screen() -> None:
     assert sum("bad thing 8" in line for line in every) >= 1
 
 
+def test_an_alarm_that_may_be_over_says_how_long_ago_it_was_told() -> None:
+    warnings = [
+        {"level": "alarm", "text": "over", "code": "silent", "age_ms": 130_000},
+        {"level": "alarm", "text": "stands", "code": "proxy", "age_ms": 4_000},
+    ]
+    page = shown(documents(5, 3, warnings=warnings), ViewState(screen=Screen.ALARMS), Size(80, 40))
+    assert "told 2 min 10 s ago: over (`zcluster explain silent`)" in page
+    assert "stands (`zcluster explain proxy`)" in page
+
+
 def test_what_was_adopted_is_not_called_orphaned_and_rates_need_one_life() -> None:
     plain = {"stream": "calls", "records": 12, "claims": 1, "percent": 100, "behind": 0}
     adopted = {**plain, "node": "pbx4", "is_orphan": True, "is_current": False, "incarnation": 1}

@@ -210,7 +210,8 @@ def alarms_page(documents: Documents, width: int) -> list[Line]:
             lines += [EMPTY, line(Piece(title, Tone.STRONG))]
         for warning in these:
             explain = f" (`zcluster explain {warning.code}`)" if warning.code else ""
-            lines += [EMPTY, *paragraph(warning.text + explain, width, tone, "  ")]
+            told = f"{warning.told}: " if warning.told else ""
+            lines += [EMPTY, *paragraph(f"{told}{warning.text}{explain}", width, tone, "  ")]
     return lines
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zcluster.console.top import reading
-from zcluster.console.verdict import ExitStatus, complaints, judge
+from zcluster.console.verdict import ExitStatus, complaints, judge, told_ago
 
 Status = Mapping[str, Any]
 UNREADABLE = (
@@ -85,11 +85,15 @@ class GroupRow:
 
 @dataclass(frozen=True, slots=True)
 class WarningRow:
-    """`level`: "alarm", "warning" or "notice"; `code` for `zcluster explain`, "" where there is none."""
+    """`level`: "alarm", "warning" or "notice"; `code` for `zcluster explain`, "" where there is none.
+
+    `told`: "told 2 min 10 s ago" of what may be over, "" of what stands.
+    """
 
     level: str
     text: str
     code: str
+    told: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,7 @@ def picture_of(status: Status) -> Picture:
                 reading.text(warning, "level") or "warning",
                 reading.text(warning, "text"),
                 reading.text(warning, "code"),
+                told_ago({"age_ms": reading.number(warning, "age_ms")}),
             )
             for warning in reading.rows(status, "warnings")
         ),
