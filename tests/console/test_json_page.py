@@ -35,6 +35,9 @@ from zcluster.data.questions import Questions as DataQuestions
 from zcluster.data.rows import row_makers
 from zcluster.lab.result import Result
 from zcluster.lab.telephones import CallCount
+from zcluster.simulator import command, continuation_command, exhaustive_command
+from zcluster.simulator.campaign import Tally
+from zcluster.simulator.exhaustive import Findings
 from zcluster.streams.events import GroupWon, RecordsChanged
 from zcluster.streams.replicator import Replicator
 from zcluster.streams.tables import Entry
@@ -258,6 +261,17 @@ def trial_documents() -> Documents:
     return [json.loads(one.line()), json.loads(replace(one, calls=None).line())]
 
 
+def simulator_documents() -> Documents:
+    return [
+        json.loads(json.dumps(found))
+        for found in (
+            command.as_record(Tally()),
+            continuation_command.as_record(2, 1, 0, 0),
+            exhaustive_command.as_record(Findings()),
+        )
+    ]
+
+
 def of_codes(_: Path) -> Documents:
     codes = [explain.plain(code) for code in CATALOGUE.values()]
     return [json.loads(json.dumps({"schema": explain.SCHEMA, "ok": True, "codes": codes}))]
@@ -283,6 +297,7 @@ MAKERS: Mapping[str, Callable[[Path], Documents]] = {
     "zcluster.check/1": check_documents,
     "zcluster.doctor/1": lambda _: doctor_documents(),
     "The laboratory's trial": lambda _: trial_documents(),
+    "The simulator": lambda _: simulator_documents(),
 }
 
 

@@ -42,14 +42,13 @@ def run(file: Path, seeds: range, as_json: bool) -> int:
         numbers = " ".join(str(outcome.seed) for outcome in restless[:20])
         click.echo(f"in {len(restless)} a group found no holder within the simulator's bound: {numbers}")
     if as_json:
-        record = {
-            "seeds": len(outcomes),
-            "faults": faults.total(),
-            "violations": len(broken),
-            "restless": len(restless),
-        }
-        click.echo(json.dumps(record))
+        click.echo(json.dumps(as_record(len(outcomes), faults.total(), len(broken), len(restless))))
     return 1 if broken else 0
+
+
+def as_record(seeds: int, faults: int, violations: int, restless: int) -> dict[str, int]:
+    """The figures, for machines."""
+    return {"seeds": seeds, "faults": faults, "violations": violations, "restless": restless}
 
 
 def is_broken(outcome: Outcome) -> bool:
