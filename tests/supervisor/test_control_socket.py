@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import select
 import socket
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -170,3 +172,30 @@ def test_nobody_there_names_the_mend(tmp_path: Path) -> None:
 def test_a_daemon_that_stands_still_is_named(server: ControlSocket) -> None:
     with pytest.raises(ControlSocketError, match="did not answer"):
         ask(server.path, {}, timeout_s=0.05)
+
+
+def test_without_a_free_descriptor_a_client_is_turned_away_and_nothing_spins(
+    server: ControlSocket,
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    turned_away = socket.socket(socket.AF_UNIX)
+    taken: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 8, hard))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        turned_away.connect(str(server.path))
+        assert server.receive() == []
+        assert not select.select([server], [], [], 0)[0], "nobody waits any more"
+        assert turned_away.recv(1) == b""
+        assert server.dropped_clients == 1
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        turned_away.close()
+    another = connect(server)
+    another.sendall(b'{"ask": "status"}\n')
+    assert [request.body for request in requests(server)] == [{"ask": "status"}]
+    another.close()

@@ -7,6 +7,7 @@ The socket file of a predecessor is replaced; the daemon's lock file makes sure 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -23,6 +24,7 @@ LARGEST_REQUEST_BYTES = 16 << 10
 LARGEST_ANSWER_BYTES = 4 << 20
 LARGEST_CLIENTS = 64
 LARGEST_TURN_EVENTS = 64
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE)
 
 
 class Request(NamedTuple):
@@ -56,6 +58,7 @@ class ControlSocket:
         self._names = 0
         self._by_descriptor: dict[int, _Client] = {}
         self._poll = select.epoll()
+        self._spare = _spare()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             self._bind(mode)
@@ -130,14 +133,17 @@ class ControlSocket:
             self._forget(client)
         self._listener.close()
         self._poll.close()
+        self._give_up_spare()
         with suppress(OSError):
             self.path.unlink()
 
     def _accept(self) -> None:
         try:
             connection, _ = self._listener.accept()
-        except OSError:
-            return  # the client gave up before we came, or no descriptor is free: it may ask again
+        except OSError as error:
+            if error.errno in _EXHAUSTED:
+                self._turn_away()
+            return  # or the client gave up before we came
         if len(self._clients) >= LARGEST_CLIENTS:
             self.dropped_clients += 1
             connection.close()
@@ -148,6 +154,19 @@ class ControlSocket:
         self._clients[client.name] = client
         self._by_descriptor[connection.fileno()] = client
         self._poll.register(connection.fileno(), select.EPOLLIN)
+
+    def _turn_away(self) -> None:
+        """No descriptor is free: one that waits would be readable for ever. The spare one lets it be ended."""
+        self.dropped_clients += 1
+        self._give_up_spare()
+        with suppress(OSError):
+            self._listener.accept()[0].close()
+        self._spare = _spare()
+
+    def _give_up_spare(self) -> None:
+        if self._spare is not None:
+            os.close(self._spare)
+            self._spare = None
 
     def _read(self, client: _Client) -> Iterator[Request]:
         try:
@@ -205,6 +224,13 @@ class ControlSocket:
         # A closed descriptor leaves the epoll by itself, but not while a child that is being started has it too.
         self._poll.unregister(client.connection.fileno())
         client.connection.close()
+
+
+def _spare() -> int | None:
+    """A descriptor to give up when there is no other; None if there is none left even for that."""
+    with suppress(OSError):
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    return None
 
 
 def _request_body(line: bytes) -> Mapping[str, object] | None:
