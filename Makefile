@@ -46,7 +46,7 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -q -n auto -m "not kernel and not lab and not slow"
+	ZCLUSTER_QUICK=1 $(BIN)/pytest -q -n auto -m "not kernel and not lab and not slow"
 	$(BIN)/zcluster simulate --seeds 100
 	$(BIN)/zcluster simulate --nodes 2 --seeds 40
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.adapters.core_file import LIFE, Switch
+from tests.examples import examples
 from zcluster.adapters import core_db_table
 from zcluster.adapters.core_db_statements import COLUMNS, LARGEST_LOG_ENTRIES, SCHEMA
 from zcluster.adapters.core_db_table import BATCH_CHANGES, LARGEST_WISH_ROWS, PAGE_ROWS, CoreTable, RowsRead
@@ -404,7 +405,7 @@ class Story:
         self.switch.connection.close()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(STEPS, max_size=40))
 def test_whatever_happens_the_changes_told_add_up_to_the_table(steps: list[tuple[object, ...]]) -> None:
     with TemporaryDirectory() as directory:

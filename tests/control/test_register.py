@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from zcluster.control.document import Acceptance, Document, Proposal
 from zcluster.control.register import NO_BALLOT, Proposer, accept, fresh_acceptance, outbid
 from zcluster.control.units import Ballot
@@ -64,7 +65,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(STEPS)
 def test_at_most_one_document_is_ever_chosen(steps: list[Step]) -> None:
     """Three proposers duel; every message may be late, repeated or lost; a proposer forgets in a crash."""

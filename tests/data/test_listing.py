@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
+from tests.examples import examples
 from zcluster.data.copies import ReplicatedCopies
 from zcluster.data.listing import LARGEST_LISTS, PIECE_ENTRIES, Listing, Wanted
 from zcluster.streams.events import GroupWon, RecordsChanged
@@ -74,7 +75,7 @@ def test_a_piece_looks_at_few_records_however_many_there_are() -> None:
     }
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     some.integers(min_value=0, max_value=300),
     some.integers(min_value=1, max_value=97),

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.lab.fake_phones import CALLER, CARRIER, PROFILE, World, answer, only, request, statuses
 from zcluster.lab.fake_switch.message import Request, Response, parse, tag_of
 from zcluster.lab.fake_switch.outputs import Datagram
@@ -265,7 +266,9 @@ MESSAGES = st.sampled_from(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=examples(60)
+)
 @given(st.lists(st.tuples(MESSAGES, st.integers(0, 700), st.binary(max_size=8)), max_size=8))
 def test_no_telephone_can_break_it(tmp_path: Path, damaged: list[tuple[bytes, int, bytes]]) -> None:
     world = World(tmp_path)

@@ -8,6 +8,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from zcluster.control.designation import Candidate, designate, matches, successor
 from zcluster.control.document import GroupSettings, Settings
 from zcluster.control.lease import SENT_BEATS_KEPT, Lease, SentBeats
@@ -94,7 +95,7 @@ beats = st.builds(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(st.lists(beats, max_size=25), st.integers(0, 400), st.integers(0, 3), st.integers(0, 6))
 def test_the_voter_answers_like_its_twin(
     heard: list[Heard], abstain_until_ms: int, floor: int, reserve: int
@@ -117,7 +118,7 @@ def test_the_voter_answers_like_its_twin(
         assert shown == {group: twin.binds(group, now_ms) for group in GROUPS if twin._last(group)}
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.lists(beats, max_size=25))
 def test_a_voter_never_binds_itself_to_two(heard: list[Heard]) -> None:
     """What S1 rests on: within one grant of a vote for one life, no other life gets a vote unless it released."""
@@ -243,7 +244,7 @@ def fits(file: Settings, candidate: Candidate, group: GroupSettings) -> bool:
     return candidate.is_ready and allowed and candidate.name not in file.never_master
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(situations())
 def test_designation_names_exactly_those_who_may(
     situation: tuple[Settings, list[Candidate], dict[str, str]],
@@ -281,7 +282,7 @@ def test_builds_change_an_order_only_where_it_is_free(
     assert idle == sorted(idle, key=lambda name: (is_other[name], build[name] != "x"))
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(situations())
 def test_designation_wants_one_group_a_slave_and_favours_priority(
     situation: tuple[Settings, list[Candidate], dict[str, str]],

@@ -5,6 +5,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.streams.test_table import twin
 from zcluster.streams.limits import StreamLimits
 from zcluster.streams.messages import Batch, Chunk, Digest, Forgotten, RepairRequest, SnapshotRequest
@@ -63,7 +64,7 @@ def converse(writer: Writer, copy: Copy, now_ms: int, rounds: int = 500) -> int:
     raise AssertionError("the copy asks without end")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(CHANGES, st.data())
 def test_whatever_arrives_in_whatever_order_the_copy_becomes_equal(
     changes: list[tuple[bytes, bytes | None]], data: st.DataObject
@@ -99,7 +100,7 @@ def _up_to(batches: list[Batch], sequence: int) -> list[tuple[bytes, bytes | Non
     return found
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(CHANGES, CHANGES, st.integers(0, 2**32))
 def test_a_snapshot_while_the_writer_goes_on_is_exact(
     before: list[tuple[bytes, bytes | None]], meanwhile: list[tuple[bytes, bytes | None]], seed: int

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from zcluster.streams.table import Table
 from zcluster.streams.units import BEGIN, BUCKETS, END, Changes, Cursor, claim_key, record_key
 
@@ -81,7 +82,7 @@ def test_claims_are_read_as_they_come_and_go() -> None:
 
 
 @given(CHANGES)
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 def test_the_buckets_are_the_table(changes: list[tuple[bytes, bytes | None]]) -> None:
     table = Table()
     table.apply(flat(changes))

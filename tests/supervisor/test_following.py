@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
+from tests.examples import examples
 from zcluster.adapters.control_socket import LARGEST_CLIENTS, ControlSocket
 from zcluster.adapters.journal import Record, record_from
 from zcluster.supervisor.following import (
@@ -267,7 +268,7 @@ def test_one_that_dies_is_forgotten(daemon: Daemon) -> None:
     assert other.numbers == list(range(4, 405))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(some.lists(some.integers(0, 3), max_size=60), some.integers(0, 6000))
 def test_whatever_a_follower_does_it_knows_every_number(
     tmp_path_factory: pytest.TempPathFactory, steps: list[int], size: int

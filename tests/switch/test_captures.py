@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.switch.recorded import (
     FROM_MOD_HASH,
     NAMES,
@@ -104,7 +105,7 @@ def test_pieces_of_one_size_change_nothing(name: str, size: int) -> None:
     assert read(data[i : i + size] for i in range(0, len(data), size)) == read([data])
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.sampled_from(SPOKEN), st.data())
 def test_any_split_changes_nothing(name: str, data: st.DataObject) -> None:
     recorded = received(name)

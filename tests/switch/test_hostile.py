@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.switch.recorded import received
 from zcluster.errors import BadMessage, CommandRefused
 from zcluster.switch import answers, bounds, commands
@@ -223,7 +224,7 @@ MUTATED = [
 ]
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.sampled_from(MUTATED), st.data())
 def test_a_damaged_recording_makes_frames_or_faults_and_nothing_else(
     recorded: bytes, data: st.DataObject

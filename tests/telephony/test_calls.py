@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.telephony.calls_world import SETTINGS, World, bridged, record_of
 from tests.telephony.twin_switch import BUILD, call_xml
 from zcluster.streams.units import CALLS, body_of, record_key
@@ -448,7 +449,7 @@ def test_no_key_material_is_told() -> None:
     assert secret not in repr(world.calls.lost())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(
         st.one_of(

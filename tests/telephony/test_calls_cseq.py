@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.telephony.calls_world import GROUPS, WALL_MS, record_of
 from tests.telephony.twin_switch import BUILD
 from zcluster.streams.tables import Entry
@@ -87,7 +88,7 @@ def take_over(copies: OneRecord, number: int, master: Master, now_ms: int) -> in
 
 
 @given(st.lists(MASTERS, min_size=2, max_size=8))
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 def test_each_takeover_begins_above_all_that_was_sent_before(masters: list[Master]) -> None:
     copies = OneRecord(records={record_key("g1", b"a"): pack_call(record_of("a"))})
     now_ms, last = WALL_MS, 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.telephony.calls_world import World, answered_without_row, bridged, record_of, ringing
 from tests.telephony.twin_switch import TwinSwitch
 from zcluster.streams.units import record_key
@@ -107,7 +108,7 @@ WORDS = (
 SCRIPTS = st.lists(st.tuples(st.sampled_from(WORDS), st.integers(0, 7)), max_size=70)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(SCRIPTS)
 def test_each_call_comes_back_or_is_lost_once_whatever_happens(script: list[tuple[str, int]]) -> None:
     world = Story()

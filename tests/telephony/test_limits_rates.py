@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.telephony.limits_world import World
 from zcluster.streams.actions import GroupAdopted
 from zcluster.streams.tables import Entry
@@ -191,7 +192,7 @@ def test_a_hostile_row_is_ignored() -> None:
     assert node.told(node.do(GroupOpened("a", 1))) == told(5)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(10), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 2**32),
     total=st.integers(3, 40),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from zcluster.errors import BadMessage
 from zcluster.telephony.packing import pack
 from zcluster.telephony.shares import Gift, Row, fair_shares, gift, read_row, shares
@@ -59,7 +60,7 @@ def test_giving_ends_and_leaves_the_whole(total: int, changing: list[dict[str, i
             assert all(have[group] >= demand[group] for group in GROUPS)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.integers(1, 50), st.lists(demands, min_size=1, max_size=4), st.data())
 def test_who_has_heard_less_believes_to_have_less(
     total: int, changing: list[dict[str, int]], data: st.DataObject

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.telephony.limits_world import SETTLED_MS, World
 
 NAME = "outbound_carrier1"
@@ -60,7 +61,7 @@ def watch(world: World, for_ms: int) -> None:
                 assert seen >= truth or not world.is_told(node), (world.now, node, seen, truth)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32), most=st.integers(1, 12), script=steps)
 def test_no_session_is_forgotten_and_every_sum_comes_right(seed: int, most: int, script: list[Step]) -> None:
     world = World(seed, 3)
@@ -99,7 +100,7 @@ def test_what_nobody_recovers_stops_counting(fault: str) -> None:
     assert set(world.views(NAME).values()) == {0}
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32), most=st.integers(2, 20), slow_ms=st.sampled_from([0, 200]), script=steps)
 def test_a_strict_limit_is_never_passed(seed: int, most: int, slow_ms: int, script: list[Step]) -> None:
     """`World.start` holds each call against the truth."""

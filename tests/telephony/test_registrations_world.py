@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.telephony.registrations_world import AUDITED_MS, Phone, World
 
 USERS = ("alice", "bob")
@@ -96,7 +97,7 @@ def check_records(world: World) -> None:
 
 @pytest.mark.parametrize("nodes", [2, 3])
 @given(steps)
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=25)
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=examples(25))
 def test_every_phone_rings_from_everywhere(nodes: int, taken: list[Step]) -> None:
     world = World(nodes, 3, is_multiple=True)
     for step in taken:
@@ -114,7 +115,7 @@ def test_every_phone_rings_from_everywhere(nodes: int, taken: list[Step]) -> Non
 
 
 @given(steps)
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=25)
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=examples(25))
 def test_where_a_user_has_one_row_a_copy_never_takes_it(taken: list[Step]) -> None:
     world = World(2, 3, is_multiple=False)
     for step in taken:

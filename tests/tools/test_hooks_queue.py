@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.tools.canned import record, status, takeover, with_node
 from zcluster.config.configuration import Hook, HookNodes
 from zcluster.tools.hooks_event import (
@@ -132,7 +133,7 @@ def test_no_room_drops_the_oldest_and_says_so_once() -> None:
     assert told.dropped == 0
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(st.sampled_from(["add", "well", "ill", "never", "wait"]), max_size=120), st.integers(1, 4))
 def test_events_are_told_in_order_and_none_is_forgotten(steps: list[str], attempts: int) -> None:
     waiting = queue(hook=Hook("h", command=("/bin/true",), attempts=attempts))

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.config.texts import GOOD, accepted
+from tests.examples import examples
 from tests.tools.canned import status, takeover, with_group
 from tests.tools.running import Running
 from zcluster.errors import IdentityError
@@ -279,7 +280,9 @@ def test_a_request_in_single_bytes_is_a_request(endpoint: Served) -> None:
         assert client.recv(4096).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 @given(
     st.lists(
         st.binary(max_size=60) | st.sampled_from([b"GET ", b"/metrics", b" HTTP/1.1\r\n", b"\r\n"]),

@@ -13,6 +13,7 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
+from tests.examples import examples
 from tests.tools.canned import record, status, takeover, with_group, with_node
 from zcluster.tools.latest import Latest
 from zcluster.tools.metrics import FRESH_MS, MetricsText, metric_names
@@ -183,7 +184,7 @@ WORDS = st.sampled_from(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.lists(WORDS, max_size=10).map("".join) | st.text(st.characters(max_codepoint=255), max_size=60))
 def test_whatever_is_asked_for_there_is_a_text(accept: str) -> None:
     text, content_type = World(status()).text.text(accept)

@@ -5,6 +5,7 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.tools.canned import status, with_group
 from zcluster.tools.health import alive, master, ready
 from zcluster.tools.latest import Latest
@@ -50,7 +51,7 @@ def test_a_group_is_open_here_only_while_it_is_held_here() -> None:
         assert picture.is_open_here(picture.groups[0]) is is_open
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.dictionaries(st.sampled_from(sorted(status())), JSON))
 def test_a_document_of_any_form_is_read_as_far_as_it_goes(changes: dict[str, object]) -> None:
     picture = picture_of(status(**changes))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from tests.console.top.screens import LARGE, SMALL, documents, moment, on, record, shown, takeover
+from tests.examples import examples
 from zcluster.adapters.journal import LEVELS, Record
 from zcluster.console.top.documents import Documents
 from zcluster.console.top.events import Came, Event, Lost, Told, Unreachable
@@ -298,7 +299,7 @@ VIEWS = st.builds(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.lists(EVENTS, max_size=6), VIEWS, st.integers(1, 210), st.integers(1, 70))
 def test_whatever_comes_it_never_fails_and_always_fits(
     events: list[Event], state: ViewState, width: int, height: int
