@@ -172,6 +172,7 @@ def test_a_defect_of_the_thread_is_raised_in_the_loop(
         core_db.receive()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_beside_a_writing_switch_nothing_is_lost(
     path: Path, switch: Switch, core_db: CoreDb, seed: int

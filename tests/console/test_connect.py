@@ -119,6 +119,7 @@ def test_the_end_of_the_life_that_it_follows_ends_the_connection(
             assert again.lines[0]["incarnation"] == INCARNATION + 1
 
 
+@pytest.mark.slow
 def test_who_does_not_answer_or_admit_is_told_at_once(tmp_path: Path, stage: BusStage) -> None:
     with (
         pytest.raises(ControlSocketError, match="not admitted"),
@@ -142,6 +143,7 @@ def run(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=4 * PATIENCE_S)
 
 
+@pytest.mark.slow
 def test_the_commands_themselves(stage: BusStage, key: Path) -> None:
     stage.tell(told(1), told(2))
     stage.until(lambda: stage.ring.newest == 2)

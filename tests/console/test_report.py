@@ -358,6 +358,7 @@ def test_other_nodes_are_found_where_the_daemon_is_connected_and_their_bus_liste
         places_of(accepted(text + '[tools]\nlisten = ["loopback"]\n'), [table])
 
 
+@pytest.mark.slow
 def test_another_node_is_asked_over_its_bus_and_one_that_is_not_there_is_named(
     host: Host, tmp_path: Path
 ) -> None:

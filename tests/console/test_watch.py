@@ -236,6 +236,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(daemon: Daemon, watching: Calla
     assert watcher.errors() == ""
 
 
+@pytest.mark.slow
 def test_the_verdict_is_told_when_it_changes(daemon: Daemon, watching: Callable[..., Watcher]) -> None:
     watcher = watching("status", "--json")
     assert watcher.object()["exit_status"] == 0

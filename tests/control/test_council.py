@@ -82,6 +82,7 @@ def test_the_dead_are_forgotten_one_by_one_and_the_returned_taken_back() -> None
     assert cluster.roster("a") == FIVE
 
 
+@pytest.mark.slow
 def test_twenty_can_lose_nine_and_later_more() -> None:
     names = tuple(f"n{number:02}" for number in range(1, 21))
     cluster = Cluster(settings(20, 2, forget_after_ms=4000), names)

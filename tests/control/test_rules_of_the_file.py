@@ -35,6 +35,7 @@ def test_groups_that_should_be_apart_prefer_another_site() -> None:
     assert holders["g1"][0] != holders["g2"][0]
 
 
+@pytest.mark.slow
 def test_failback_only_where_the_file_says_so() -> None:
     for failback in (False, True):
         conf = settings(4, 1, failback=failback)

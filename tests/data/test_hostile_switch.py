@@ -112,6 +112,7 @@ def register_and_see(hosts: list[Host], user: str) -> None:
     until(hosts, fire)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", BYTES.values(), ids=BYTES.keys())
 def test_what_a_switch_may_never_say(hosts: list[Host], words: bytes) -> None:
     first, second = hosts
@@ -151,6 +152,7 @@ EVILS = {
 }
 
 
+@pytest.mark.slow
 def test_nothing_with_a_line_break_reaches_another_switch(hosts: list[Host]) -> None:
     first, second = hosts
     plain = {

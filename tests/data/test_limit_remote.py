@@ -60,6 +60,7 @@ def test_nothing_else_is_answered(remote: LimitRemote, question: str) -> None:
     assert remote.counts == {"refused": 1}
 
 
+@pytest.mark.slow
 def test_jobs_and_events_end_nothing_and_start_nothing(remote: LimitRemote) -> None:
     data = b"auth zc\n\nbgapi hash_dump limit\n\nsendevent HEARTBEAT\n\napi hash_dump limit\n\n"
     assert say(remote, data, 1 << 20).endswith(answers.response(TEXT))

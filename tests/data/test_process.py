@@ -98,6 +98,7 @@ def test_a_record_appears_on_the_others_and_a_newcomer_gets_what_exists(hosts: l
     assert late.records(REGISTRATIONS) == early[0].records(REGISTRATIONS)
 
 
+@pytest.mark.slow
 def test_what_one_node_lost_another_has(hosts: list[Host]) -> None:
     introduce(hosts)
     well(hosts)
@@ -161,6 +162,7 @@ def test_it_ends_when_it_is_told_or_left_alone(hosts: list[Host]) -> None:
     second.process.loop.run()
 
 
+@pytest.mark.slow
 def test_what_may_be_asked(hosts: list[Host]) -> None:
     first = hosts[0]
     introduce([first])

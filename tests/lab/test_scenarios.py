@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 
+import pytest
+
 from zcluster.lab.fake_switch.message import Message, Request, Response, parse, write
 
 HOST = "127.0.0.1"
@@ -82,6 +84,7 @@ def telephone(scenario: str, directory: Path, *words: str) -> Iterator[subproces
             program.kill()
 
 
+@pytest.mark.slow
 def test_a_caller_whose_answer_nobody_acknowledged_takes_the_next_re_invite(tmp_path: Path) -> None:
     with Switch() as switch, telephone("caller.xml", tmp_path, switch.here, "-s", "9000") as sipp:
         invite = switch.hear("INVITE")

@@ -172,6 +172,7 @@ def test_questions_are_answered_by_the_first_that_can(stage: BusStage) -> None:
             client.ask("calls")
 
 
+@pytest.mark.slow
 def test_a_key_that_is_not_admitted_is_told_so(stage: BusStage) -> None:
     withdrawn = Credential(KEYS.server.public, WITHDRAWN.public, WITHDRAWN.secret)
     with Client(host_of(stage), withdrawn) as client:

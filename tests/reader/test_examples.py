@@ -85,6 +85,7 @@ def running(*words: Any, **more: Any) -> Iterator[Running]:
         made.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", EITHER)
 def test_it_prints_every_event_in_order_and_once(
     command: tuple[str, ...], stage: BusStage, tmp_path: Path

@@ -76,6 +76,7 @@ def test_both_kinds_of_pairs_are_drawn() -> None:
     assert all(settings.referenced_links for settings in drawn if settings.survivor_claims)
 
 
+@pytest.mark.slow
 def test_both_do_answer_while_they_cannot_reach_each_other() -> None:
     """What is excused does happen, and never to a pair that asks for both votes."""
     overlaps = {True: 0, False: 0}

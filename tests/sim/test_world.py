@@ -46,6 +46,7 @@ def test_a_core_that_wants_a_tick_for_ever_is_stopped() -> None:
     assert play(3, make_hasty).violation.startswith("DEADLINE")
 
 
+@pytest.mark.slow
 def test_the_faults_of_a_run_are_counted_by_kind() -> None:
     tally = Tally()
     for seed in range(40):

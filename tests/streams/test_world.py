@@ -4,10 +4,11 @@ from random import Random
 
 import pytest
 
+from tests.examples import examples
 from tests.streams.world import NAME, World
 from zcluster.streams.units import body_of, group_of, record_key
 
-SEEDS = range(30)
+SEEDS = range(examples(30))
 
 
 def stir(world: World, steps: int, random: Random) -> None:
@@ -102,6 +103,7 @@ def test_no_record_is_lost_that_reached_one_survivor(seed: int) -> None:
     assert {key: seen.get(key) for key in reached} == reached
 
 
+@pytest.mark.slow
 def test_a_reader_never_has_neither_nor_both_while_a_group_changes_hands() -> None:
     for seed in range(10):
         world = World(seed, 4)
@@ -130,6 +132,7 @@ def test_a_reader_never_has_neither_nor_both_while_a_group_changes_hands() -> No
             world.loss = 0.2
 
 
+@pytest.mark.slow
 def test_a_data_process_that_begins_anew_tells_what_its_switch_knows_and_no_more() -> None:
     world = World(4, 3)
     for number in range(30):
@@ -145,6 +148,7 @@ def test_a_data_process_that_begins_anew_tells_what_its_switch_knows_and_no_more
     assert all(world.view(host) == world.truth for host in world.living())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("age_ms", [1500, 3000], ids=["before it claimed", "after it claimed"])
 def test_a_host_that_comes_back_with_its_group_gets_its_records_from_the_others(age_ms: int) -> None:
     """It died whole and nobody took over: the others remember what it forgot."""

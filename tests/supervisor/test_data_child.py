@@ -183,6 +183,7 @@ def test_its_last_words_count_and_each_next_try_comes_later(stage: Stage) -> Non
     assert "ended with status 3" in stage.node.told[1].text
 
 
+@pytest.mark.slow
 def test_one_that_cannot_be_started_is_tried_again(stage: Stage) -> None:
     stage.node.is_refusing = True
     stage.until(lambda: stage.node.codes() == ["data-ended"])
@@ -223,6 +224,7 @@ def test_one_that_says_nothing_is_begun_anew(stage: Stage) -> None:
     stage.until(lambda: stage.node.problems() == {})
 
 
+@pytest.mark.slow
 def test_one_that_stands_still_is_begun_anew_sooner_than_one_that_never_spoke(stage: Stage) -> None:
     stage.until(lambda: stage.data.figures == {"alive": 1})
     pid = stage.data.facts().pid

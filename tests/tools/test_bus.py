@@ -58,6 +58,7 @@ def test_events_are_published_with_the_numbers_of_the_daemon(stage: BusStage, re
     assert (second["record"]["incarnation"], second["record"]["number"]) == (5, 41)
 
 
+@pytest.mark.slow
 def test_the_status_comes_each_second_with_a_sequence(stage: BusStage, reader: Reader) -> None:
     with reader.subscriber("zc1.status.") as subscriber:
         topics, bodies = zip(*(received(subscriber) for _ in range(2)), strict=True)
@@ -138,6 +139,7 @@ def test_what_the_daemon_lost_is_told_as_lost(stage: BusStage, reader: Reader) -
     assert answer["lost"] == 7
 
 
+@pytest.mark.slow
 def test_a_subscriber_that_stalls_harms_nobody_and_learns_what_it_missed(
     stage: BusStage, reader: Reader
 ) -> None:
@@ -177,6 +179,7 @@ def test_a_subscriber_that_stalls_harms_nobody_and_learns_what_it_missed(
     assert found[found.index(begin) :] == list(range(begin, total + 1)), "and now it has it all"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pair", "server"),
     [
@@ -265,6 +268,7 @@ def test_too_long_and_too_many_frames_end_or_are_left_out(stage: BusStage, reade
     assert reader.ask(ask="ping")["ok"] is True
 
 
+@pytest.mark.slow
 def test_a_subscription_that_no_topic_needs_ends_its_connection(stage: BusStage, reader: Reader) -> None:
     """Each byte of one is kept by the publisher."""
     with (
@@ -324,6 +328,7 @@ def test_lists_are_handed_on_to_the_data_process(stage: BusStage, reader: Reader
     assert (answer["id"], answer["ok"], answer["rows"]) == (9, True, rows)
 
 
+@pytest.mark.slow
 def test_many_questions_for_a_process_that_is_busy_are_refused_and_then_given_up(
     stage: BusStage, reader: Reader
 ) -> None:
@@ -341,6 +346,7 @@ def test_many_questions_for_a_process_that_is_busy_are_refused_and_then_given_up
     ]
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_tried_again_and_told_once(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

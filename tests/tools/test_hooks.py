@@ -250,6 +250,7 @@ def test_what_a_stop_tells_is_told_before_the_end(tmp_path: Path) -> None:
     assert lines(tmp_path / "told") == [f"n2/1795720873147/{number}" for number in (1, 2)]
 
 
+@pytest.mark.slow
 def test_a_hook_that_is_too_slow_drops_the_oldest(tmp_path: Path) -> None:
     world = World(
         tmp_path, every("page", command=script(tmp_path, "[ -e open ] || exec sleep 1000; cat >> told"))
