@@ -27,6 +27,7 @@ class Host:
 
     def __init__(self, directory: Path, name: str) -> None:
         self.side_thread = SideThread("disk")
+        self.is_settled = False
         self.directory = directory
         self.log = io.StringIO()
         self.now_ms = 5000
@@ -45,16 +46,18 @@ class Host:
         )
 
     def settle(self) -> None:
-        assert self.side_thread.stop()
-        self.journal.close()
+        """What was told is on the disk, and nothing more comes."""
+        if not self.is_settled:
+            self.is_settled = True
+            assert self.side_thread.stop()
+            self.journal.close()
 
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
     host = Host(tmp_path, "n1")
     yield host
-    host.side_thread.submit_end()
-    host.journal.close()
+    host.settle()
 
 
 TOLD = Tell("notice", "takeover", "blue: n1 holds epoch 4", {"group": "blue", "epoch": 4, "votes": {"n1": 0}})
