@@ -20,7 +20,7 @@ help:
 	@echo "make lab     the laboratory, with ARGS=\"...\""
 	@echo "make bench   the figures of docs/, measured on this machine"
 	@echo "make deb     dist/zcluster_*.deb for this distribution, and the wheel in it"
-	@echo "make deb-test  as root: that package in a clean root, used, and taken away again"
+	@echo "make deb-test  as root: that package in a clean root, then on three hosts under a systemd of their own"
 	@echo "make reference  docs/configuration.md, from the schema"
 	@echo "make format  put the code into its one shape"
 	@echo "make codes   docs/codes.md from the catalogue of codes"
@@ -71,7 +71,10 @@ deb: $(STAMP)
 	@packaging/debian/build
 
 deb-test: deb
-	@packaging/debian/test-in-clean-root $$(ls -t dist/zcluster_*.deb | head -n 1)
+	@set -e; package=$$(ls -t dist/zcluster_*.deb | head -n 1); root=$$(mktemp --suffix=.tar); trap "rm -f $$root" EXIT; \
+	packaging/debian/make-clean-root $$root; \
+	packaging/debian/test-in-clean-root $$package $$root; \
+	packaging/debian/test-under-systemd $$package $$root
 
 reference: $(STAMP)
 	@$(BIN)/python -c 'from zcluster.config.reference import as_markdown; print(as_markdown(), end="")' > docs/configuration.md

@@ -246,3 +246,21 @@ def test_the_checksums_are_those_of_the_files(built: Built) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.fixture(scope="module")
+def clean_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("root") / "root.tar"
+    run(DEBIAN / "make-clean-root", root)
+    return root
+
+
+@pytest.mark.kernel
+def test_it_is_installed_used_and_taken_away_in_a_clean_root(built: Built, clean_root: Path) -> None:
+    assert run(DEBIAN / "test-in-clean-root", built.deb, clean_root).splitlines()[-1] == "zcluster: well"
+
+
+@pytest.mark.kernel
+@pytest.mark.lab
+def test_three_hosts_run_it_under_a_systemd_of_their_own(built: Built, clean_root: Path) -> None:
+    assert run(DEBIAN / "test-under-systemd", built.deb, clean_root).splitlines()[-1] == "zcluster: well"
