@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -27,93 +30,62 @@ limit_option = click.option(
     default=None,
     help="So many rows at most, 0 for all.  [default: 200; all with --json]",
 )
+lost_option = click.option(
+    "--lost", "is_lost", is_flag=True, help="Those that takeovers to this node did not bring back."
+)
+
+FILTERS = ("group", "node", "profile", "match")
+Work = Callable[..., Any]
 
 
-@click.command()
-@group_filter
-@node_filter
-@profile_filter
-@match_filter
-@limit_option
-@count_option
-@data_socket_option
-@connect_option
-@reader_key_option
-@json_option
-def registrations(
-    group: str,
-    node: str,
-    profile: str,
-    match: str,
-    limit: int | None,
-    is_count: bool,
-    socket_path: Path,
-    connect: str | None,
-    key_path: Path,
-    as_json: bool,
-) -> None:
+def listing(*filters: Work) -> Callable[[Work], click.Command]:
+    """A command that shows a table of the data process; the function gets its socket, a Selection, and what is left."""
+
+    def made(show: Work) -> click.Command:
+        @wraps(show)
+        def command(
+            limit: int | None,
+            is_count: bool,
+            socket_path: Path,
+            connect: str | None,
+            key_path: Path,
+            as_json: bool,
+            **more: Any,
+        ) -> None:
+            rows = limit if limit is not None else (0 if as_json else SHOWN_ROWS)
+            asked = {name: more.pop(name) for name in FILTERS if name in more}
+            with sockets(connect, key_path, socket_path, socket_path) as found:
+                sys.exit(show(found.data, Selection(**asked, limit=rows), is_count, as_json, **more))
+
+        decorated: Work = command
+        shared = (
+            limit_option,
+            count_option,
+            data_socket_option,
+            connect_option,
+            reader_key_option,
+            json_option,
+        )
+        for option in reversed((*filters, *shared)):
+            decorated = option(decorated)
+        return click.command()(decorated)
+
+    return made
+
+
+@listing(group_filter, node_filter, profile_filter, match_filter)
+def registrations(data: Path, selection: Selection, is_count: bool, as_json: bool) -> int:
     """List the phones that the cluster knows, whoever holds their group."""
-    selection = Selection(group, node, profile, match, _rows(limit, as_json))
-    with sockets(connect, key_path, socket_path, socket_path) as found:
-        sys.exit(run_registrations(found.data, selection, is_count, as_json))
+    return run_registrations(data, selection, is_count, as_json)
 
 
-@click.command()
-@click.option("--lost", "is_lost", is_flag=True, help="Those that takeovers to this node did not bring back.")
-@group_filter
-@node_filter
-@profile_filter
-@match_filter
-@limit_option
-@count_option
-@data_socket_option
-@connect_option
-@reader_key_option
-@json_option
-def calls(
-    is_lost: bool,
-    group: str,
-    node: str,
-    profile: str,
-    match: str,
-    limit: int | None,
-    is_count: bool,
-    socket_path: Path,
-    connect: str | None,
-    key_path: Path,
-    as_json: bool,
-) -> None:
+@listing(lost_option, group_filter, node_filter, profile_filter, match_filter)
+def calls(data: Path, selection: Selection, is_count: bool, as_json: bool, *, is_lost: bool) -> int:
     """List the legs of calls that the cluster would bring back, or (--lost) those that it could not."""
-    selection = Selection(group, node, profile, match, _rows(limit, as_json))
-    with sockets(connect, key_path, socket_path, socket_path) as found:
-        sys.exit(run_calls(found.data, selection, is_lost, is_count, as_json))
+    return run_calls(data, selection, is_lost, is_count, as_json)
 
 
-@click.command()
-@node_filter
-@match_filter
-@limit_option
-@count_option
-@data_socket_option
-@connect_option
-@reader_key_option
-@json_option
-def limits(
-    node: str,
-    match: str,
-    limit: int | None,
-    is_count: bool,
-    socket_path: Path,
-    connect: str | None,
-    key_path: Path,
-    as_json: bool,
-) -> None:
+@listing(node_filter, match_filter)
+def limits(data: Path, selection: Selection, is_count: bool, as_json: bool) -> int:
     """List the limits that the cluster counts together, and each node's share."""
-    selection = Selection(node=node, match=match, limit=_rows(limit, as_json))
-    with sockets(connect, key_path, socket_path, socket_path) as found:
-        sys.exit(run_limits(found.data, selection, is_count, as_json))
-
-
-def _rows(limit: int | None, as_json: bool) -> int:
-    """How many rows are wanted, 0 for all: a terminal shows some, a program wants all."""
-    return limit if limit is not None else (0 if as_json else SHOWN_ROWS)
+    return run_limits(data, selection, is_count, as_json)
