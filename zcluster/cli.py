@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import click
 
-from zcluster.console.asked import sockets
+from zcluster.console.asked import exit_status, refusals, sockets
 from zcluster.console.hints import Hinted
 from zcluster.console.options import (
     CONFIG_PATH,
@@ -25,10 +25,7 @@ from zcluster.console.options import (
     reader_key_option,
     socket_option,
 )
-from zcluster.errors import ControlSocketError, ZclusterError
-
-EXIT_REFUSED = 1
-EXIT_NOT_REACHABLE = 3
+from zcluster.errors import ZclusterError
 
 
 class LazyGroup(click.Group):
@@ -285,9 +282,10 @@ def restart_daemon(socket_path: Path, as_json: bool) -> None:
 @json_option
 def why(group: str | None, socket_path: Path, connect: str | None, key_path: Path, as_json: bool) -> None:
     """Tell the story of each change of holder, of GROUP or of all groups."""
+    from zcluster.console.why import SCHEMA
     from zcluster.console.why import run as run_why
 
-    with sockets(connect, key_path, socket_path) as found:
+    with refusals(SCHEMA, as_json), sockets(connect, key_path, socket_path) as found:
         sys.exit(run_why(found.control, group, as_json))
 
 
@@ -372,4 +370,4 @@ def main() -> None:
         # Another node's words may be in it, of which nothing may steer the terminal.
         text = "\n".join(map(printable, str(error).split("\n")))
         click.echo(f"zcluster: {text}", err=True)
-        sys.exit(EXIT_NOT_REACHABLE if isinstance(error, ControlSocketError) else EXIT_REFUSED)
+        sys.exit(exit_status(error))

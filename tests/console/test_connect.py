@@ -15,6 +15,7 @@ from tests.tools.bus_stage import GRAFANA, KEYS, PATIENCE_S, WITHDRAWN, BusStage
 from tests.tools.small_daemon import INCARNATION, NODE, SmallDaemon, told
 from zcluster.adapters.control_client import ControlClient
 from zcluster.adapters.control_socket import ask
+from zcluster.cli import commands
 from zcluster.console.remote import sockets_at
 from zcluster.errors import BusError, ControlSocketError
 from zcluster.reader.credential import credential_text
@@ -162,3 +163,15 @@ def test_the_commands_themselves(stage: BusStage, key: Path) -> None:
     assert json.loads(silent.stdout)["exit"] == 3
     nobody = run("why", "--connect", f"127.0.0.1:{free_ports()}", "--key", key)
     assert (nobody.returncode, "no answer" in nobody.stderr) == (3, True)
+
+
+@pytest.mark.parametrize("words", ["why", "calls", "calls --lost", "limits", "registrations", "watch"])
+def test_where_nobody_can_be_asked_json_says_so_in_json(
+    words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        commands([*words.split(), "--json", "--socket", str(tmp_path / "none.sock")])
+    said = json.loads(capsys.readouterr().out)
+    table = "lost" if "--lost" in words else words
+    assert (ended.value.code, said["ok"], said["schema"]) == (3, False, f"zcluster.{table}/1")
+    assert "no daemon" in said["error"]

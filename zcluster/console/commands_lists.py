@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from zcluster.console.asked import sockets
+from zcluster.console.asked import refusals, sockets
 from zcluster.console.calls import run as run_calls
 from zcluster.console.limits import run as run_limits
 from zcluster.console.lists import Selection
@@ -54,7 +54,9 @@ def listing(*filters: Work) -> Callable[[Work], click.Command]:
         ) -> None:
             rows = limit if limit is not None else (0 if as_json else SHOWN_ROWS)
             asked = {name: more.pop(name) for name in FILTERS if name in more}
-            with sockets(connect, key_path, socket_path, socket_path) as found:
+            table = "lost" if more.get("is_lost") else show.__name__
+            place = sockets(connect, key_path, socket_path, socket_path)
+            with refusals(f"zcluster.{table}/1", as_json), place as found:
                 sys.exit(show(found.data, Selection(**asked, limit=rows), is_count, as_json, **more))
 
         decorated: Work = command

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from zcluster.adapters.journal import LEVELS
-from zcluster.console.asked import sockets
+from zcluster.console.asked import refusals, sockets
 from zcluster.console.options import (
     DATA_SOCKET_PATH,
     connect_option,
@@ -16,7 +16,7 @@ from zcluster.console.options import (
     reader_key_option,
     socket_option,
 )
-from zcluster.console.watch.events import STORY, STREAMS
+from zcluster.console.watch.events import SCHEMA, STORY, STREAMS
 
 
 @click.command()
@@ -59,5 +59,5 @@ def watch(
 
     wanted = tuple(dict.fromkeys(streams)) or (STORY,)
     wish = Wish(wanted, from_start, as_json, count or 0, level, group)
-    with sockets(connect, key_path, socket_path, data_path) as found:
+    with refusals(SCHEMA, as_json), sockets(connect, key_path, socket_path, data_path) as found:
         sys.exit(run(*found, wish))
