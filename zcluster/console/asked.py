@@ -49,7 +49,7 @@ def exit_status(error: ZclusterError) -> int:
 
 @contextmanager
 def refusals(schema: str, as_json: bool) -> Iterator[None]:
-    """An error of ours within ends the program, with JSON, where JSON is wanted; else it passes (`zcluster.cli.main`)."""
+    """With `as_json` an error of ours within ends the program, with JSON; else it passes (`zcluster.cli.main`)."""
     try:
         yield
     except ZclusterError as error:
