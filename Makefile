@@ -37,7 +37,8 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@.ci/packages
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n auto -m "not kernel and not lab and not slow"
+	$(BIN)/pytest -q -m "kernel or lab or slow"
 	$(BIN)/zcluster simulate --seeds 500
 	$(BIN)/zcluster simulate --nodes 2 --seeds 200
 
