@@ -104,6 +104,8 @@ def packed(**changed: object) -> bytes:
         packed(level="loud"),
         packed(at_ms=NOW_MS + 90_000_000),
         packed(facts={1: 2}),
+        packed(facts={"a": [float("nan")]}),
+        packed(facts={"a": float("inf")}),
         packed(at_ms=-1),
         packed(at_ms=True),
         packed(number=1),

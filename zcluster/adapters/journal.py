@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterable, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeGuard
 
@@ -72,8 +73,10 @@ def _is_whole(value: object) -> TypeGuard[int]:
 
 def _is_plain(value: object, depth: int) -> bool:
     match value:
-        case None | bool() | int() | float() | str():
+        case None | bool() | int() | str():
             return True
+        case float():
+            return isfinite(value)
         case dict():
             inner = [*value.values()]
             is_named = all(isinstance(key, str) for key in value)
