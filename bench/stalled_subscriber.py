@@ -20,6 +20,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import zmq
@@ -93,10 +94,10 @@ class Readers:
             for name, command in commands.items()
         }
 
-    def printed(self, name: str) -> list[str]:
-        """The whole lines so far."""
+    def printed(self, name: str) -> list[Any]:
+        """What its whole lines say so far."""
         lines = self._logs[name].read_text().splitlines(keepends=True)
-        return [line for line in lines if line.endswith("\n")]
+        return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def stall(self, number: signal.Signals) -> None:
         """Stop or continue all but the calm one."""
@@ -184,7 +185,7 @@ def work(directory: Path, options: argparse.Namespace) -> int:
         is_complete = lab.comes_true(readers.are_equal, CATCH_UP_LIMIT_S)
         caught_up_s = round(time.monotonic() - began, 2)
         lab.wait(2.0)
-        numbers = [int(line) for line in readers.printed("raw")]
+        numbers = readers.printed("raw")
         result = Result(
             seconds=options.seconds,
             calm=calm,
