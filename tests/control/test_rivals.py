@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.control.company import Company
-from zcluster.control.events import AddressSeen, Tick
+from zcluster.control.actions import SendProbe
+from zcluster.control.events import AddressSeen, MoveAsked, Tick
 from zcluster.control.timing import PRESETS
 
 TIMING = PRESETS["standard"]
@@ -57,3 +58,45 @@ def test_after_a_short_stall_the_tick_judges(master: Company) -> None:
     assert not master.told("address-conflict"), "what waits in the sockets is heard first"
     master.do(Tick())
     assert len(master.told("address-conflict")) == 1
+
+
+def probes(master: Company, since_ms: int) -> list[int]:
+    """When the network was asked."""
+    return [at_ms for at_ms, _ in master.done(SendProbe, since_ms)]
+
+
+def test_a_rival_is_asked_for_until_it_is_silent_and_its_end_is_told_once(master: Company) -> None:
+    calm_ms = master.now_ms
+    master.wait(3000)
+    assert not probes(master, calm_ms), "nobody is asked for who was never seen"
+    for _ in range(15):
+        master.do(AddressSeen("10.0.0.1", STRANGER))
+        master.wait(1000)
+    assert len(probes(master, calm_ms)) == 15
+    assert len(master.told("address-conflict")) == 2, "while it stands, every ten seconds"
+    assert not master.told("conflict-over")
+    master.wait(6000)
+    (over,) = master.told("conflict-over")
+    assert over.text == f"g1: {STRANGER} answers for its address no more; a alone does"
+    calm_ms = master.now_ms
+    master.wait(6000)
+    assert not probes(master, calm_ms)
+    assert len(master.told("conflict-over")) == 1
+
+
+def test_two_rivals_are_over_together(master: Company) -> None:
+    master.do(AddressSeen("10.0.0.1", STRANGER))
+    master.wait(3000)
+    master.do(AddressSeen("10.0.0.1", OF_B))
+    master.wait(7000)
+    (over,) = master.told("conflict-over")
+    assert over.facts["macs"] == [STRANGER, OF_B]
+
+
+def test_who_gave_the_group_away_forgets_its_rivals(master: Company) -> None:
+    master.do(AddressSeen("10.0.0.1", STRANGER))
+    master.wait(1500)
+    master.do(MoveAsked("m", "g1", "b"))
+    assert "g1" not in master.node.holder.tenures
+    master.wait(10_000)
+    assert not master.told("conflict-over"), "the next holder asks for itself"

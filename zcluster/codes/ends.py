@@ -34,7 +34,12 @@ _HELD = {"takeover": Scope.GROUP, "lease-regained": Scope.GROUP}
 
 ENDS: Mapping[str, Mapping[str, Scope]] = {
     # Whoever opens has asked the network first; what is still there is told again within seconds.
-    "address-conflict": {"takeover": Scope.GROUP, "released": Scope.GROUP, "superseded": Scope.BOTH},
+    "address-conflict": {
+        "conflict-over": Scope.BOTH,
+        "takeover": Scope.GROUP,
+        "released": Scope.GROUP,
+        "superseded": Scope.BOTH,
+    },
     "close-failed": {"takeover": Scope.GROUP, "released": Scope.BOTH},
     "gate-failed": _HELD,
     "open-failed": _HELD,

@@ -11,16 +11,18 @@ CODES = (
         "sip1 is held by pbx1, but a machine outside the cluster (52:54:00:ab:cd:ef) answers for its address too: "
         "callers may reach it",
         "A machine that is not the holder answers for one of the group's addresses while this node holds it. "
-        "Callers reach one or the other. The holder announces itself again; with two voters and the other node's "
-        "hardware address it closes instead.",
+        "Callers reach one or the other. The holder announces itself again, and asks until it is over; with two "
+        "voters and the other node's hardware address it closes instead.",
         (
             "The text names the hardware address. If it names a node of this cluster, run `zcluster status` there: "
             "it should hold nothing; if it does not answer, stop zcluster on it (`systemctl stop zcluster`).",
-            "A machine outside the cluster: `ip neigh | grep MAC` on any host: another address of the same machine "
-            "often stands there; there `ip address del ADDRESS dev IF`. Else find the port in your switch's table of "
-            "hardware addresses. Often it is an old host, or a copy of a virtual machine.",
-            "On any host of that network `ip neigh` must show one hardware address for it; then `zcluster watch "
-            "--group GROUP` should stay quiet.",
+            "A machine outside the cluster: find it. `ip neigh | grep MAC` on several hosts: another address of the "
+            "same machine often stands there; a host where nothing is found may be the machine itself "
+            "(`ip -br link | grep MAC`). Else find the port in your switch's table of hardware addresses. Often it is "
+            "an old host, or a copy of a virtual machine.",
+            "On that machine take the group's address away, and no other one: `ip address del ADDRESS dev IF`.",
+            "The holder asks the network each second: `conflict-over` in `zcluster why GROUP` ends the alarm within "
+            "ten seconds. While the machine still answers, the alarm is told again every ten seconds.",
         ),
     ),
     Code(
@@ -45,6 +47,13 @@ CODES = (
             "`systemctl stop zcluster` on this host: when its lease has run out, the others take over.",
             "If the addresses still answer (`ip address` shows them on this host), power the host off.",
         ),
+    ),
+    Code(
+        "conflict-over",
+        ("notice",),
+        "sip1: 52:54:00:ab:cd:ef answers for its address no more; pbx1 alone does",
+        "The holder had seen another machine answer for the group's address (address-conflict), has asked the network "
+        "once a second since, and nobody but itself has answered for five seconds.",
     ),
     Code(
         "epoch-exchanged",

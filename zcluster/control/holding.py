@@ -22,6 +22,7 @@ from zcluster.control.durations import duration
 from zcluster.control.lease import slot_of
 from zcluster.control.messages import Ack, Claim, Release
 from zcluster.control.ownership import ARMED_PHASES, OPEN_PHASES, UNOPENED_PHASES, Cause, Phase, Tenure
+from zcluster.control.rivals import RivalWatch
 from zcluster.control.situation import Situation
 from zcluster.control.takeover import FAR_MS, Seeker, Watch
 from zcluster.control.units import Ballot, GroupName, NodeName, Pair
@@ -49,6 +50,7 @@ class Holder:
         self._conflict_told_ms: dict[tuple[GroupName, str], int] = {}
         self._own_votes: dict[GroupName, tuple[int, int]] = {}
         self._unjudged: dict[tuple[GroupName, str], None] = {}
+        self._rivals = RivalWatch()
 
     # ---- what the beat lists
 
@@ -445,6 +447,7 @@ class Holder:
         tenure.successor = successor
         tenure.release_cause = cause
         tenure.change(Cause.GIVEN_UP)
+        self._rivals.forget(tenure.group)
         self._s.is_report_stale = True
         self._ask_closing(tenure)
 
@@ -557,6 +560,15 @@ class Holder:
         is_calm = tenure.long_lease is None and tenure.lease.is_granted(s.roster, s.lease_quorum())
         if floor >= tenure.counter and is_calm:
             self._exchange_ballot(tenure, floor)
+        self._ask_rivals(tenure.group)
+
+    def _ask_rivals(self, group: GroupName) -> None:
+        s = self._s
+        if macs := self._rivals.over(group):
+            text = f"{group}: {', '.join(macs)} answers for its address no more; {s.name} alone does"
+            s.tell("notice", "conflict-over", text, group=group, macs=list(macs))
+        elif self._rivals.is_due(group, s.now_ms):
+            self._seeker.probe(self._seeker.watches[group])
 
     def next_wake_ms(self) -> int:
         """The next instant at which a tenure needs a tick between two beats."""
@@ -608,6 +620,7 @@ class Holder:
             f"{group} is held by {s.name}, but {owner or 'a machine outside the cluster'} ({mac}) answers for its "
             "address too: callers may reach it"
         )
+        self._rivals.seen(group, mac)
         is_news = self._conflict(group, mac, "address-conflict", text)
         if s.is_pair and owner:
             self.close(tenure, "", "conflict")
