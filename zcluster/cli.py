@@ -18,6 +18,7 @@ from zcluster.console.asked import exit_status, refusals, sockets
 from zcluster.console.hints import Hinted
 from zcluster.console.options import (
     CONFIG_PATH,
+    CONFIG_VARIABLE,
     config_option,
     connect_option,
     data_socket_option,
@@ -147,7 +148,9 @@ def run(config: Path, node_name: str | None) -> None:
 
 
 @commands.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=CONFIG_PATH)
+@click.argument(
+    "file", type=click.Path(path_type=Path, dir_okay=False), default=CONFIG_PATH, envvar=CONFIG_VARIABLE
+)
 @json_option
 def check(file: Path, as_json: bool) -> None:
     """Say everything that is wrong or dangerous in FILE, and what the cluster survives."""

@@ -162,7 +162,8 @@ SENTENCES: list[tuple[dict[str, Any], ExitStatus, str]] = [
     (
         {"nodes": with_nodes(node("n4", "SLAVE", position=1, links=HALF_HEARD))},
         ExitStatus.DEGRADED,
-        "All 3 groups are held, but n4 cannot be heard on link hb1: check its cables and switch (1 more below).",
+        "All 3 groups are held, but n4 cannot be heard on link hb1: is its interface up (`zcluster status` there)? "
+        "Else check its cables and switch (1 more below).",
     ),
     (
         {"nodes": page()["nodes"][:3], "groups": page()["groups"][:1], "expected_nodes": 3},
@@ -338,15 +339,28 @@ def test_an_alarm_comes_before_a_cable_and_says_how_old_it_is() -> None:
     assert any("ring1 is down" in each for each in rest)
 
 
-def test_the_list_too_says_when_an_alarm_was_told() -> None:
-    alarm = {
-        "level": "alarm",
-        "code": "gate-lost",
-        "text": "n1: another tool removed our rules",
-        "age_ms": 130_000,
-    }
-    lines = "\n".join(status.render(page(warnings=[alarm])))
-    assert "alarm, told 2 min 10 s ago: n1: another tool removed our rules" in lines
-    standing = "\n".join(status.render(page(warnings=[{**alarm, "age_ms": 2000}, {**alarm, "age_ms": None}])))
-    assert "ago: n1" not in standing
-    assert standing.count("alarm: n1: another tool removed our rules") == 2
+def test_what_is_more_below_stands_below_each_once_and_with_its_recipe() -> None:
+    gate = {"level": "alarm", "code": "gate-lost", "text": "n1: our rules are gone", "age_ms": 130_000}
+    proxy = {"level": "warning", "code": "proxy", "text": "a proxy answers.", "age_ms": None}
+    store = {"level": "alarm", "code": "store-failed", "text": "n2: no disk", "age_ms": None}
+    note = {"level": "notice", "code": "host", "text": "memory was not locked", "age_ms": None}
+    lines = "\n".join(status.render(page(warnings=[store, gate, proxy, note])))
+    assert lines.startswith(
+        "All 3 groups are held, but n2: no disk: `zcluster explain store-failed` (2 more\nbelow).\n"
+        "- n1: our rules are gone (told 2 min 10 s ago): `zcluster explain gate-lost`.\n"
+        "- a proxy answers: `zcluster explain proxy`.\n\nGROUP"
+    )
+    assert lines.count("n2: no disk") == 1
+    assert "notice: memory was not locked (`zcluster explain host`)" in lines
+
+
+def test_a_link_that_is_down_here_is_no_silence_of_the_others() -> None:
+    links = [{"name": "hb1", "is_up": False, "interface": "eth1", "address": "", "is_service": False}]
+    nodes = [
+        {**node, "links": [{**link, "is_heard": link["name"] != "hb1"} for link in node["links"]]}
+        for node in page()["nodes"]
+    ]
+    lines = "\n".join(status.render(page(links=links, nodes=nodes)))
+    assert "link hb1 is down on this host" in lines
+    assert "silent on" not in lines
+    assert "silent on hb1" in "\n".join(status.render(page(nodes=nodes)))

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 CONFIG_PATH = Path("/etc/zcluster/zcluster.toml")
+CONFIG_VARIABLE = "ZCLUSTER_CONFIG"
 CONTROL_SOCKET_PATH = Path("/run/zcluster/control.sock")
 DATA_SOCKET_PATH = Path("/run/zcluster/data.sock")
 READER_KEY_PATH = Path("/etc/zcluster/reader.key")
@@ -20,6 +21,7 @@ config_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     default=CONFIG_PATH,
     show_default=True,
+    envvar=CONFIG_VARIABLE,
     help="The cluster's file, the same bytes on every host.",
 )
 socket_option = click.option(

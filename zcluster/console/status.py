@@ -15,7 +15,7 @@ from typing import Any
 from zcluster.adapters.control_socket import ask
 from zcluster.console.asked import Sockets
 from zcluster.console.unready import codes
-from zcluster.console.verdict import ExitStatus, Status, is_missed, judge, told_ago
+from zcluster.console.verdict import ExitStatus, Status, further, is_missed, judge, told_ago
 from zcluster.console.words import counted, duration, ordinal, paragraph, printable, table
 from zcluster.errors import ControlSocketError
 
@@ -47,10 +47,17 @@ def run(asked: AbstractContextManager[Sockets], as_json: bool) -> int:
 
 def render(status: Status) -> list[str]:
     """The lines of the whole page."""
-    lines = [*paragraph(judge(status).sentence), "", *_groups(status), "", *_nodes(status), *_recipes(status)]
+    verdict = judge(status)
+    lines = paragraph(verdict.sentence)
+    for complaint in further(status):
+        lines += paragraph(f"- {complaint}.", "  ")
+    lines += ["", *_groups(status), "", *_nodes(status), *_recipes(status)]
     if status.get("switch"):
         lines += ["", *paragraph(_switch(status["switch"])), *paragraph(_copies(status["copies"]))]
+    said = ("alarm", "warning") if verdict.exit_status is ExitStatus.DEGRADED else ()
     for warning in status["warnings"]:
+        if warning["level"] in said:
+            continue  # among the complaints above
         lines.extend(["", *paragraph(_warning(warning), "  ")])
     lines += ["", *(paragraph(_pins(status)) if status["pins"] else ()), *paragraph(_footer(status))]
     return [printable(line) for line in lines]  # an alarm's words may be another node's
@@ -146,7 +153,10 @@ def _condition(node: Mapping[str, Any], status: Status) -> str:
         return "never heard" if node["heard_ms"] is None else f"silent since {duration(node['heard_ms'])}"
     parts = ["witness"] if node["is_witness"] else []
     parts += [f"holds {', '.join(node['holds'])}"] if node["holds"] else []
-    silent = [link["name"] for link in node["links"] if is_missed(node, link)]
+    down = {
+        link["name"] for link in status["links"] if not link["is_up"]
+    }  # then it is this host's fault alone
+    silent = [link["name"] for link in node["links"] if is_missed(node, link) and link["name"] not in down]
     if node["unready"]:
         parts.append(f"not ready: {', '.join(node['unready'])}")
     elif node["position"]:

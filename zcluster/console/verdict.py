@@ -64,6 +64,11 @@ def _judged(status: Status) -> Verdict:
     return Verdict(ExitStatus.WELL, f"{_all_held(status)}; {ready}.")
 
 
+def further(status: Status) -> list[str]:
+    """What the sentence calls "more below"."""
+    return complaints(status)[1:] if judge(status).exit_status is ExitStatus.DEGRADED else []
+
+
 def _frozen(freeze: Mapping[str, Any]) -> str:
     """The loudest sentence there is, and how to end it."""
     end = "until `zcluster thaw`"
@@ -121,7 +126,10 @@ def complaints(status: Status) -> list[str]:
     for link_name, names in silent_links(status).items():
         if link_name in down:
             continue  # it is the same fault
-        found.append(f"{listed(names)} cannot be heard on link {link_name}: check its cables and switch")
+        found.append(
+            f"{listed(names)} cannot be heard on link {link_name}: is its interface up (`zcluster status` there)? "
+            "Else check its cables and switch"
+        )
     missing = status["expected_nodes"] - len(
         {node["name"] for node in status["nodes"]} | {*status["forgotten"]}
     )
@@ -134,7 +142,7 @@ def complaints(status: Status) -> list[str]:
     ]
     found += _unkept_pins(status)
     found += [
-        warning["text"].rstrip(".")
+        warning["text"].rstrip(".") + _recipe(warning)
         for warning in status["warnings"]
         if warning["level"] == "warning" and not _is_said(warning, down)
     ]
@@ -159,8 +167,11 @@ def _alarm(warning: Mapping[str, Any]) -> str:
     """What was told, with its recipe; and when, since it may be over."""
     age = told_ago(warning)
     when = f" ({age})" if age else ""
-    recipe = f": `zcluster explain {warning['code']}`" if warning.get("code") else ""
-    return f"{warning['text'].rstrip('.')}{when}{recipe}"
+    return f"{warning['text'].rstrip('.')}{when}{_recipe(warning)}"
+
+
+def _recipe(warning: Mapping[str, Any]) -> str:
+    return f": `zcluster explain {warning['code']}`" if warning.get("code") else ""
 
 
 def told_ago(warning: Mapping[str, Any]) -> str:

@@ -125,7 +125,7 @@ def fault(fault: str, node: str) -> None:
     sys.exit(ask_laboratory({"do": "fault", "fault": fault, "node": node}))
 
 
-@lab.command(context_settings={"ignore_unknown_options": True})
+@lab.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("node")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def shell(node: str, command: tuple[str, ...]) -> None:

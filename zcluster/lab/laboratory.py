@@ -36,6 +36,7 @@ from zcluster.supervisor.daemon import EXIT_RESTART
 
 DAEMON = "daemon"
 _DAEMON = (sys.executable, "-m", "zcluster", "run")
+CONFIG_FILE = "zcluster.toml"
 HOSTS_FILE = "hosts.json"  # name to process id inside the world, for `zcluster lab shell`
 FOUNDING_LIMIT_S = 60.0  # a few seconds where nothing else runs
 WELL_LIMIT_S = 30.0
@@ -58,7 +59,7 @@ class Laboratory:
     def __init__(self, directory: Path, plan: Plan, daemon: Sequence[str] | None = None) -> None:
         self.plan = plan
         self.directory = directory
-        self.config_file = directory / "zcluster.toml"
+        self.config_file = directory / CONFIG_FILE
         self.hosts: dict[str, Host] = {}
         self.switchboard = Switchboard()
         self.observer = Observer(plan.floating)

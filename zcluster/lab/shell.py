@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from zcluster.errors import LabError
 from zcluster.lab import namespaces
-from zcluster.lab.laboratory import HOSTS_FILE
+from zcluster.lab.laboratory import CONFIG_FILE, HOSTS_FILE
 from zcluster.lab.world import RunningWorld, newest_world
 
 
@@ -29,7 +29,7 @@ def enter_host(name: str, command: Sequence[str]) -> int:
     _join_world(world)
     child = os.fork()  # only a child is inside the process-id namespace that was joined
     if child == 0:
-        _become(name, holder, command)
+        _become(name, holder, command, world.directory / CONFIG_FILE)
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status)
 
@@ -56,7 +56,7 @@ def _join_world(world: RunningWorld) -> None:
         raise LabError(f"cannot enter the laboratory: {error}") from error
 
 
-def _become(name: str, holder: int, command: Sequence[str]) -> NoReturn:
+def _become(name: str, holder: int, command: Sequence[str], config_file: Path) -> NoReturn:
     status = 1
     try:
         namespaces.join(os.pidfd_open(holder), namespaces.HOST_NAMESPACES)
@@ -66,6 +66,7 @@ def _become(name: str, holder: int, command: Sequence[str]) -> NoReturn:
             **os.environ,
             "PATH": f"{beside_us}:{os.environ.get('PATH', os.defpath)}",
             "PS1": f"{name}:\\w\\$ ",
+            "ZCLUSTER_CONFIG": str(config_file),
         }
         os.execvpe(words[0], words, environment)
     except OSError as error:

@@ -24,9 +24,9 @@ def findings(path: Path, reading: Reading, facts: HostFacts | None) -> list[Find
     """Whether the file can be used."""
     mend = f"zcluster check {path}"
     if reading.configuration is None and not path.exists():
-        return [
-            error("file", f"there is no file {path}; only the host was looked at", reading.faults[0].mend)
-        ]
+        elsewhere = "if the daemon runs with another file, name that one with --config; else: "
+        words = f"there is no file {path}; only the host was looked at"
+        return [error("file", words, elsewhere + reading.faults[0].mend)]
     if reading.configuration is None or facts is None:
         words = f"{path} cannot be used: {counted(len(reading.faults), 'error')}; only the host was looked at"
         return [error("file", words, mend)]
