@@ -37,7 +37,7 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@.ci/packages
-	$(BIN)/pytest -q -n auto -m "not kernel and not lab and not slow"
+	$(BIN)/pytest -q -n 3 -m "not kernel and not lab and not slow"
 	$(BIN)/pytest -q -m "kernel or lab or slow"
 	$(BIN)/zcluster simulate --seeds 500
 	$(BIN)/zcluster simulate --nodes 2 --seeds 200
@@ -47,7 +47,7 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	ZCLUSTER_QUICK=1 $(BIN)/pytest -q -n auto -m "not kernel and not lab and not slow"
+	ZCLUSTER_QUICK=1 $(BIN)/pytest -q -n 3 -m "not kernel and not lab and not slow"
 	$(BIN)/zcluster simulate --seeds 100
 	$(BIN)/zcluster simulate --nodes 2 --seeds 40
 

@@ -186,6 +186,7 @@ def test_a_turn_is_bounded_and_nobodys_flood_hides_another(port: int) -> None:
         assert Received("c", b"from c") in part
 
 
+@pytest.mark.slow
 def test_a_silent_link_is_left_for_the_next(port: int) -> None:
     a = Side("a", port)
     with closing(a):
@@ -206,6 +207,7 @@ def test_a_silent_link_is_left_for_the_next(port: int) -> None:
     assert a.bus.counts["silences"] >= 2
 
 
+@pytest.mark.slow
 def test_who_is_heard_stays_on_its_link(port: int) -> None:
     with company(port, "a", "b") as (a, b):
         meet([a, b])
@@ -264,6 +266,7 @@ def test_a_peer_that_left_is_not_heard(port: int) -> None:
         assert bodies(c) == [b"late"]
 
 
+@pytest.mark.slow
 def test_an_address_that_is_not_there_is_tried_again(port: int) -> None:
     squatter = socket.socket()
     squatter.bind((LEFT["a"], port))

@@ -155,6 +155,7 @@ def test_two_changes_at_once_are_both_made(five: Cluster) -> None:
     assert five.answers["y"].is_accepted
 
 
+@pytest.mark.slow
 def test_a_pinned_group_goes_home_when_its_node_stands_ready(five: Cluster) -> None:
     target = idle(five)[-1]
     five.do("a", PinAsked("x", "g1", target))

@@ -133,6 +133,7 @@ def test_no_operator_moves_or_pins_and_the_refusal_says_how_to_thaw(five: Cluste
     assert five.holders() == before
 
 
+@pytest.mark.slow
 def test_a_pin_of_before_waits_for_the_thaw(five: Cluster) -> None:
     before, target = five.holders(), idle(five)[-1]
     five.kill(target)

@@ -73,7 +73,7 @@ def test_no_session_is_forgotten_and_every_sum_comes_right(seed: int, most: int,
         assert seen == truth, node
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(examples(12)))
 @pytest.mark.parametrize("fault", ["kill", "crash"])
 def test_no_moment_counts_a_recovered_call_nowhere(fault: str, seed: int) -> None:
     world = World(seed, 3, slow_ms=150)
@@ -110,7 +110,7 @@ def test_a_strict_limit_is_never_passed(seed: int, most: int, slow_ms: int, scri
     assert world.truth(NAME) <= most
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(examples(6)))
 def test_a_strict_limit_is_never_passed_while_shares_wander(seed: int) -> None:
     """Masters fall idle and wake up in a burst, just when a share may be on its way to somebody else."""
     world = World(seed, 4, slow_ms=100, strict={NAME: 24})

@@ -213,6 +213,7 @@ def test_a_key_that_is_not_a_readers_is_refused(stage: BusStage, pair: CurvePair
         known.close()
 
 
+@pytest.mark.slow
 def test_without_curve_nothing_is_heard(stage: BusStage) -> None:
     with zmq.Context() as context, context.socket(zmq.SUB) as plain:
         plain.linger = 0

@@ -69,6 +69,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     made.close()
 
 
+@pytest.mark.slow
 def test_it_hands_on_says_that_it_lives_and_ends_with_its_daemon(stage: Stage) -> None:
     stage.here.settimeout(PATIENCE_S)
     assert stage.here.recv(64) == b"turning"
