@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -128,5 +129,37 @@ def test_a_stop_hands_over_first_and_a_damaged_memory_is_an_alarm() -> None:
             lab.wait_until_well()
             assert "was damaged" in alarms(lab, holder)
             assert lab.ownership(GROUP).holder != holder, "it came back as a slave"
+
+    passes_in_world(check)
+
+
+def test_a_machine_that_answers_for_an_address_too_is_told_as_long_as_it_does() -> None:
+    def check(directory: Path) -> None:
+        with cluster(directory) as lab:
+            before = lab.ownership(GROUP)
+            other = next(node for node in lab.powered if node != before.holder)
+            client, address = lab.plan.client.name, lab.plan.groups[0].address_v4
+
+            def speak_up() -> None:
+                """Take the address, and ask for a neighbour from it, as any machine with it does sooner or later."""
+                change_address("add", "svc", address, 24)
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as speaker:
+                    speaker.bind((address, 0))
+                    speaker.sendto(b"hello", ("10.77.9.199", 9))
+
+            def told(code: str) -> list[Any]:
+                answer = ask(lab.run_of(other) / "control.sock", {"ask": "why", "group": GROUP})
+                records: Any = answer["records"]
+                return [record for record in records if record["code"] == code]
+
+            on(lab, client, speak_up)
+            lab.wait_for(lambda: bool(told("address-conflict")), 20, "the alarm")
+            assert "a machine outside the cluster" in alarms(lab, other)
+            lab.wait_for(lambda: len(told("address-conflict")) > 1, 30, "it is told again while it is true")
+            assert not told("conflict-over")
+            on(lab, client, lambda: change_address("del", "svc", address, 24))
+            lab.wait_for(lambda: bool(told("conflict-over")), 30, "its end")
+            lab.wait_for(lambda: "outside the cluster" not in alarms(lab, other), 20, "status says so")
+            assert lab.ownership(GROUP) == before
 
     passes_in_world(check)
