@@ -162,8 +162,11 @@ def test_a_laboratory_that_stays_can_be_played_with(environment: dict[str, str])
         assert seen.stdout.startswith("Group g1 is held; 2 slaves stand ready.")
         holder = seen.stdout.split("10.77.9.101    answered by ")[1].split()[0]
 
-        inside = lab(environment, "shell", holder, "--", "zcluster", "status", "--json")
-        assert json.loads(inside.stdout)["node"] == holder
+        for words in (("--", "zcluster"), ("zcluster",)):
+            inside = lab(environment, "shell", holder, *words, "status", "--json")
+            assert json.loads(inside.stdout)["node"] == holder
+        assert "Let nothing move" in lab(environment, "shell", holder, "zcluster", "--help").stdout
+        assert "can be used" in lab(environment, "shell", holder, "zcluster", "check").stdout
         assert lab(environment, "shell", "client", "hostname").stdout.strip() == "client"
         assert "no host 'n9'" in lab(environment, "shell", "n9", "true").stderr
 

@@ -132,7 +132,7 @@ def shell(node: str, command: tuple[str, ...]) -> None:
     """A shell, or COMMAND, inside NODE (or `client`) of the running laboratory."""
     from zcluster.lab.shell import enter_host
 
-    sys.exit(enter_host(node, command))
+    sys.exit(enter_host(node, command[1:] if command[:1] == ("--",) else command))
 
 
 @lab.command()
