@@ -60,6 +60,12 @@ def test_a_seed_that_once_broke(seed: int) -> None:
     assert not outcome.violation, f"{outcome.violation}\n{outcome.story}"
 
 
+def test_what_a_full_disk_refused_a_proposer_is_written_when_it_has_room() -> None:
+    """LF: a thaw held back the freeze's firmness for ten seconds, since its own node never tried to write it again."""
+    outcome = tell(73000505, make_node, PAIR)
+    assert not outcome.violation, f"{outcome.violation}\n{outcome.story}"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("holder", [ImpatientHolder, LonelyHolder])
 def test_a_removed_rule_is_noticed(holder: type[Holder]) -> None:

@@ -209,6 +209,7 @@ class Council:
         s = self._s
         proposer = self._proposer
         assert proposer is not None
+        self._bind(proposer.proposal())  # again, where the disk refused it
         if s.now_ms < self._attempt_ms + ATTEMPT_MS + self._place() * HOUSEKEEPING_MS:
             return
         self._attempt_ms = s.now_ms
