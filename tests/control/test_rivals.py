@@ -7,6 +7,8 @@ import pytest
 from tests.control.company import Company
 from zcluster.control.actions import SendProbe
 from zcluster.control.events import AddressSeen, MoveAsked, Tick
+from zcluster.control.holding import LARGEST_CONFLICTS
+from zcluster.control.rivals import LARGEST_RIVALS
 from zcluster.control.timing import PRESETS
 
 TIMING = PRESETS["standard"]
@@ -100,3 +102,18 @@ def test_who_gave_the_group_away_forgets_its_rivals(master: Company) -> None:
     assert "g1" not in master.node.holder.tenures
     master.wait(10_000)
     assert not master.told("conflict-over"), "the next holder asks for itself"
+
+
+def test_who_makes_hardware_addresses_up_fills_nothing(master: Company) -> None:
+    for number in range(1000):
+        master.do(AddressSeen("10.0.0.1", f"02:00:00:00:{number >> 8:02x}:{number & 255:02x}"))
+    master.wait(50)
+    assert len(master.told("address-conflict")) == LARGEST_CONFLICTS
+    master.do(AddressSeen("10.0.0.1", OF_B))
+    assert len(master.told("address-conflict")) == LARGEST_CONFLICTS + 1, "a node is told all the same"
+    master.wait(8000)
+    (over,) = master.told("conflict-over")
+    assert over.text.count("02:00:00:00:") == LARGEST_RIVALS
+    master.wait(10_000)
+    master.do(AddressSeen("10.0.0.1", STRANGER))
+    assert len(master.told("address-conflict")) == LARGEST_CONFLICTS + 2, "later there is room again"

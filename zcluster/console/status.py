@@ -153,9 +153,8 @@ def _condition(node: Mapping[str, Any], status: Status) -> str:
         return "never heard" if node["heard_ms"] is None else f"silent since {duration(node['heard_ms'])}"
     parts = ["witness"] if node["is_witness"] else []
     parts += [f"holds {', '.join(node['holds'])}"] if node["holds"] else []
-    down = {
-        link["name"] for link in status["links"] if not link["is_up"]
-    }  # then it is this host's fault alone
+    # A link that is down here says nothing of the others.
+    down = {link["name"] for link in status["links"] if not link["is_up"]}
     silent = [link["name"] for link in node["links"] if is_missed(node, link) and link["name"] not in down]
     if node["unready"]:
         parts.append(f"not ready: {', '.join(node['unready'])}")

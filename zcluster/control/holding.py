@@ -36,6 +36,7 @@ STRANGER_PROBE_MS = 1000
 CONFLICT_PAUSE_MS = 10_000
 SETTLING_MS = 50
 LARGEST_UNJUDGED = 64
+LARGEST_CONFLICTS = 64
 
 
 class Holder:
@@ -637,10 +638,16 @@ class Holder:
         """Raise an alarm, at most once in ten seconds for each cause."""
         s = self._s
         key = (group, code + mac)
-        last_ms = self._conflict_told_ms.get(key)
-        if last_ms is not None and s.now_ms - last_ms < CONFLICT_PAUSE_MS:
+        told = self._conflict_told_ms
+        if len(told) >= LARGEST_CONFLICTS:  # whoever makes hardware addresses up fills neither memory nor log
+            told = self._conflict_told_ms = {
+                known: at_ms for known, at_ms in told.items() if s.now_ms - at_ms < CONFLICT_PAUSE_MS
+            }
+            if len(told) >= LARGEST_CONFLICTS and mac and not self._owner_of(mac):
+                return False
+        if s.now_ms - told.get(key, -CONFLICT_PAUSE_MS) < CONFLICT_PAUSE_MS:
             return False
-        self._conflict_told_ms[key] = s.now_ms
+        told[key] = s.now_ms
         s.tell("alarm", code, text, group=group, mac=mac)
         return True
 

@@ -10,6 +10,7 @@ from zcluster.control.units import GroupName
 
 ASK_EVERY_MS = 1000
 UNANSWERED_ASKS = 5
+LARGEST_RIVALS = 8
 
 
 class _Rivals:
@@ -30,7 +31,8 @@ class RivalWatch:
     def seen(self, group: GroupName, mac: str) -> None:
         """That machine answers for the group, which this node holds."""
         rivals = self._rivals.setdefault(group, _Rivals())
-        rivals.macs[mac] = None
+        if len(rivals.macs) < LARGEST_RIVALS:
+            rivals.macs[mac] = None
         rivals.unanswered = 0
 
     def is_due(self, group: GroupName, now_ms: int) -> bool:
