@@ -14,7 +14,7 @@ from zcluster.adapters.bus import BEAT_TOPIC, MAX_FRAME_BYTES, STORY_TOPIC, Bus,
 from zcluster.errors import LinkBroken
 from zcluster.wire.keys import WireKeys, derive
 
-PATIENCE_S = 20.0
+PATIENCE_S = 5.0
 TOPIC = BEAT_TOPIC + b"a"
 
 Received = list[tuple[str, bytes, bytes]]

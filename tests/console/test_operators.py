@@ -59,15 +59,15 @@ def check(directory: Path) -> None:
 
         assert operator.types(first, "pin", "g1", second)[0] == 0
         assert operator.types(first, "pin", "g7", second)[0] == 1
-        lab.wait_for(lambda: lab.statuses()[holder]["generation"] == 2, 20, "everybody has the pin")
+        lab.wait_for(lambda: lab.statuses()[holder]["generation"] == 2, 3, "everybody has the pin")
         assert lab.statuses()[holder]["pins"] == [{"group": "g1", "node": second}]
         assert "Pinned: g1 to" in operator.types(holder, "status")[1]
         assert operator.types(holder, "unpin", "g1")[0] == 0
-        lab.wait_for(lambda: lab.statuses()[first]["pins"] == [], 20, "the pin is gone")
+        lab.wait_for(lambda: lab.statuses()[first]["pins"] == [], 3, "the pin is gone")
 
         status, text = operator.types(holder, "restart-daemon")
         assert (status, "g1 stays open" in text) == (0, True), text
-        assert lab.daemon_of(holder).wait(20) == EXIT_RESTART
+        assert lab.daemon_of(holder).wait(5) == EXIT_RESTART
         lab.start_daemon(holder)
         lab.wait_until_well()
         assert lab.ownership("g1").holder == holder
@@ -76,7 +76,7 @@ def check(directory: Path) -> None:
         assert operator.types(second, "roster", "remove", holder)[0] == 1, "it holds a group"
         for node in (holder, second):
             lab.cut_off(node)
-        lab.wait_for(lambda: lab.ownership("g1").holder == "", 20, "no majority, no holder")
+        lab.wait_for(lambda: lab.ownership("g1").holder == "", 3, "no majority, no holder")
         status, text = operator.types(first, "status")
         assert (status, "zcluster roster force --help" in " ".join(text.split())) == (2, True)
         assert operator.types(first, "pin", "g1", first)[0] == 1, "nobody could agree"
@@ -85,14 +85,14 @@ def check(directory: Path) -> None:
         )
         status, answer = operator.asks(first, "roster", "force", "--lost", holder, second, *SURE)
         assert (status, answer["text"]) == (0, f"the roster is now {first}")
-        lab.wait_for(lambda: not lab.silent_addresses(), 20, "the last one left answers")
+        lab.wait_for(lambda: not lab.silent_addresses(), 5, "the last one left answers")
         status, text = operator.types(first, "status")
         assert (status, "THE ROSTER WAS FORCED" in " ".join(text.split())) == (1, True)
         assert '"forced":true' in (directory / "state" / first / "journal.jsonl").read_text().replace(" ", "")
 
         status, text = operator.types(first, "restart-daemon")
         assert status == 0, f"the only voter restarts too: {text}"
-        assert lab.daemon_of(first).wait(20) == EXIT_RESTART
+        assert lab.daemon_of(first).wait(5) == EXIT_RESTART
         assert operator.types(first, "restart-daemon")[0] == 3
     except BaseException:
         print(lab.log_tails())

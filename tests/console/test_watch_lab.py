@@ -66,7 +66,7 @@ def check(directory: Path) -> None:
         lab.start_daemon(holder)
         lab.wait_until_well()
         lab.daemon_of(here).signal(signal.SIGKILL)
-        assert lab.daemon_of(here).wait(20) != 0
+        assert lab.daemon_of(here).wait(10) != 0
         watching.until(lambda: any(line["event"] == "disconnected" for line in watching.lines()))
         lab.start_daemon(here)
         watching.until(lambda: len([line for line in watching.lines() if line["event"] == "connected"]) == 2)

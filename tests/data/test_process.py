@@ -286,7 +286,7 @@ def test_the_program_itself(tmp_path: Path) -> None:
         child.terminate()
         assert ask(tmp_path / "data.sock", {"ask": "ping"})["ok"] is True
         here.close()
-        assert child.wait(20) == 0
+        assert child.wait(10) == 0
     finally:
         child.kill()
         child.wait()

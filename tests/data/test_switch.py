@@ -24,7 +24,7 @@ from zcluster.telephony.events import (
 )
 
 LOOPBACK = "127.0.0.1"
-PATIENCE_S = 20.0
+PATIENCE_S = 5.0
 FACTS = {"global_getvar core_uuid": "core-1", "version": "1.11.3 git abc\n", "switchname": "fsA"}
 
 

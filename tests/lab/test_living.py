@@ -192,7 +192,7 @@ def test_a_laboratory_that_stays_can_be_played_with(environment: dict[str, str])
         assert f"{holder} holds no group" in nothing.stdout
 
         up.send_signal(signal.SIGINT)
-        assert up.wait(20) == 0
+        assert up.wait(10) == 0
 
 
 def status_inside(environment: dict[str, str], node: str) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def laboratory(directory: Path, nodes: int = 3) -> Iterator[Laboratory]:
 
 
 def on(lab: Laboratory, node: str, work: Callable[[], None]) -> None:
-    assert lab.hosts[node].fork("act", work).wait(20) == 0
+    assert lab.hosts[node].fork("act", work).wait(5.0) == 0
 
 
 def hold(lab: Laboratory, node: str) -> None:
@@ -116,13 +116,13 @@ def test_a_handover_is_measured_and_seen_as_one() -> None:
         with laboratory(directory) as lab:
             assert lab.silent_addresses() == list(lab.plan.floating)
             hold(lab, "n1")
-            lab.wait_for(lambda: steady(lab), 20, "n1 answers")
+            lab.wait_for(lambda: steady(lab), 5.0, "n1 answers")
             lab.observer.start_over()
             since_ns = time.time_ns()
             drop(lab, "n1")
             lab.wait(0.2)
             hold(lab, "n2")
-            lab.wait_for(lambda: steady(lab), 20, "n2 answers")
+            lab.wait_for(lambda: steady(lab), 5.0, "n2 answers")
             gap = lab.probes.outage("10.77.9.101", since_ns)
             assert gap is not None
             assert gap.is_over
@@ -140,7 +140,7 @@ def test_two_hosts_with_one_address_are_caught() -> None:
     def check(directory: Path) -> None:
         with laboratory(directory) as lab:
             hold(lab, "n1")
-            lab.wait_for(lambda: steady(lab), 20, "n1 answers")
+            lab.wait_for(lambda: steady(lab), 5.0, "n1 answers")
             hold(lab, "n2")  # n1 still has it, and says so when it is asked
             lab.wait(0.1)
             on(lab, "n1", lambda: announce("10.77.9.101"))
@@ -162,7 +162,7 @@ def test_a_muted_host_keeps_its_carrier_and_is_still_heard_by_the_observer() -> 
 
         with laboratory(directory) as lab:
             hold(lab, "n1")
-            lab.wait_for(lambda: steady(lab), 20, "n1 answers")
+            lab.wait_for(lambda: steady(lab), 5.0, "n1 answers")
             lab.switchboard.mute("n1", *Network)
             since_ns = time.time_ns()
             lab.wait(SETTLE_S)
@@ -172,7 +172,7 @@ def test_a_muted_host_keeps_its_carrier_and_is_still_heard_by_the_observer() -> 
             on(lab, "n1", lambda: announce("10.77.9.101"))
             assert [seen.host for seen in lab.observer.sightings()] == ["n1"]
             lab.switchboard.unmute("n1", *Network)
-            lab.wait_for(lambda: steady(lab), 20, "n1 answers again")
+            lab.wait_for(lambda: steady(lab), 5.0, "n1 answers again")
             gap = lab.probes.outage("10.77.9.101", since_ns)
             assert gap is not None
             assert gap.length_ms >= SETTLE_S * 1000
@@ -180,7 +180,7 @@ def test_a_muted_host_keeps_its_carrier_and_is_still_heard_by_the_observer() -> 
             lab.switchboard.unplug("n1", Network.SERVICE)
             on(lab, "n1", carrier("0"))
             lab.switchboard.plug("n1", Network.SERVICE)
-            lab.wait_for(lambda: steady(lab), 20, "n1 answers once more")
+            lab.wait_for(lambda: steady(lab), 5.0, "n1 answers once more")
 
     passes_in_world(check)
 
@@ -201,7 +201,7 @@ def test_a_host_that_lost_power_returns_with_its_disk_and_nothing_else() -> None
         with laboratory(directory) as lab:
             hold(lab, "n1")
             on(lab, "n1", write)
-            lab.wait_for(lambda: steady(lab), 20, "n1 answers")
+            lab.wait_for(lambda: steady(lab), 5.0, "n1 answers")
             daemon = lab.daemon_of("n1")
             lab.cut_off("n1")
             assert daemon.wait(2.0) == -9

@@ -41,7 +41,7 @@ def cluster(directory: Path) -> Iterator[Laboratory]:
 
 
 def on(lab: Laboratory, node: str, work: Callable[[], None]) -> None:
-    assert lab.hosts[node].fork("act", work).wait(20) == 0
+    assert lab.hosts[node].fork("act", work).wait(5.0) == 0
 
 
 def status(lab: Laboratory, node: str) -> dict[str, Any]:
@@ -74,20 +74,20 @@ def test_what_other_tools_break_is_mended_and_moves_nothing() -> None:
 
             on(lab, holder, remove_rules)
             lab.wait_for(
-                lambda: "removed our rules" in alarms(lab, others[0]), 20, "the alarm, on another node"
+                lambda: "removed our rules" in alarms(lab, others[0]), 3, "the alarm, on another node"
             )
-            lab.wait_for(lambda: not lab.silent_addresses(), 20, "answers again")
+            lab.wait_for(lambda: not lab.silent_addresses(), 3, "answers again")
 
             address = lab.plan.groups[0].address_v4
             on(lab, holder, lambda: change_address("del", "svc", address, 32))
-            lab.wait_for(lambda: bool(lab.silent_addresses()), 20, "the address is gone")
-            lab.wait_for(lambda: not lab.silent_addresses(), 20, "its renewal brought it back")
+            lab.wait_for(lambda: bool(lab.silent_addresses()), 1, "the address is gone")
+            lab.wait_for(lambda: not lab.silent_addresses(), 2, "its renewal brought it back")
 
             own = f"10.77.1.{holder[1:]}"
             on(lab, holder, lambda: change_address("del", "ring1", own, 24))
-            lab.wait_for(lambda: not heard_on(lab, others[0], holder, "ring1"), 20, "ring1 falls silent")
+            lab.wait_for(lambda: not heard_on(lab, others[0], holder, "ring1"), 4, "ring1 falls silent")
             on(lab, holder, lambda: change_address("add", "ring1", own, 24))
-            lab.wait_for(lambda: heard_on(lab, others[0], holder, "ring1"), 20, "ring1 is heard again")
+            lab.wait_for(lambda: heard_on(lab, others[0], holder, "ring1"), 4, "ring1 is heard again")
 
             assert lab.ownership(GROUP) == before
 
@@ -102,18 +102,18 @@ def test_a_stop_hands_over_first_and_a_damaged_memory_is_an_alarm() -> None:
             daemon = lab.daemon_of(holder)
 
             second = lab.start_daemon(holder)
-            assert second.wait(20) == 1, "a second daemon on the same host is refused"
+            assert second.wait(5.0) == 1, "a second daemon on the same host is refused"
             lab.hosts[holder].programs.remove(second)
 
             daemon.signal(signal.SIGTERM)
-            assert daemon.wait(20) == 0
+            assert daemon.wait(5.0) == 0
             other = next(node for node in lab.powered if node != holder)
 
             def is_moved() -> bool:
                 now: Ownership = lab.ownership(GROUP)
                 return now.holder not in ("", holder) and now.epoch > before.epoch
 
-            lab.wait_for(is_moved, 20, "another holder")
+            lab.wait_for(is_moved, 1, "another holder")
             answer = ask(directory / "run" / other / "control.sock", {"ask": "why", "group": GROUP})
             records = answer["records"]
             assert isinstance(records, list)

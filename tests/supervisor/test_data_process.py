@@ -91,8 +91,8 @@ def test_the_death_of_the_switch_moves_the_group_at_once() -> None:
         with cluster(directory) as lab:
             holder = lab.ownership(GROUP).holder
             lab.switch_of(holder).signal(signal.SIGKILL)
-            lab.wait_for(lambda: lab.ownership(GROUP).holder not in ("", holder), 20, "another holder")
-            lab.wait_for(lambda: not lab.silent_addresses(), 20, "it answers there")
+            lab.wait_for(lambda: lab.ownership(GROUP).holder not in ("", holder), 5, "another holder")
+            lab.wait_for(lambda: not lab.silent_addresses(), 5, "it answers there")
             story = lab.log_of(holder).read_text()
             assert "closed and released (health)" in story
             assert "event socket closed" in switch_of(lab, holder)["problems"][0]

@@ -103,7 +103,7 @@ def test_a_cluster_that_observes_touches_nothing_and_tells_what_it_would_have_do
             lab.wait_for(lambda: lab.ownership("g1").holder != "", 20, "somebody who would hold g1")
             before = lab.ownership("g1")
             for node in lab.powered:
-                assert lab.hosts[node].fork("look", untouched).wait(20) == 0
+                assert lab.hosts[node].fork("look", untouched).wait(5) == 0
             status = lab.statuses()[before.holder]
             assert status["mode"] == "observe"
             assert ("notice", "host", NOTICE) in [
@@ -118,12 +118,12 @@ def test_a_cluster_that_observes_touches_nothing_and_tells_what_it_would_have_do
                 now = lab.ownership("g1")
                 return now.holder not in ("", before.holder) and now.epoch > before.epoch
 
-            lab.wait_for(is_moved, 20, "who would have taken over")
+            lab.wait_for(is_moved, 5, "who would have taken over")
             after = lab.ownership("g1").holder
-            assert lab.hosts[after].fork("look", untouched).wait(20) == 0
+            assert lab.hosts[after].fork("look", untouched).wait(5) == 0
             lab.wait_for(
                 lambda: "would have begun to answer for 10.77.9.101" in lab.log_of(after).read_text(),
-                20,
+                2,
                 "the line in its log",
             )
             assert (directory / "state" / after / "observe" / "durable.json").exists()

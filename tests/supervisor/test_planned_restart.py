@@ -25,7 +25,7 @@ def test_a_planned_restart_moves_nothing() -> None:
             for node in (before.holder, slave):
                 daemon = lab.daemon_of(node)
                 daemon.signal(signal.SIGUSR2)
-                assert daemon.wait(20) == EXIT_RESTART
+                assert daemon.wait(5.0) == EXIT_RESTART
                 lab.start_daemon(node)
                 lab.wait_until_well()
                 assert lab.ownership(GROUP).holder == before.holder
@@ -47,7 +47,7 @@ def test_a_next_life_that_crashes_is_not_followed_by_one_that_goes_on() -> None:
             lab.restart_daemon(holder)
             assert lab.daemon_of(holder).wait(2.0) == EXIT_RESTART
             lab.start_daemon(holder)
-            lab.wait_for(lambda: "goes on with g1" in lab.log_of(holder).read_text(), 20, "the next life")
+            lab.wait_for(lambda: "goes on with g1" in lab.log_of(holder).read_text(), 3, "the next life")
             lab.daemon_of(holder).signal(signal.SIGKILL)
             lab.start_daemon(holder)
             lab.wait_until_well()
@@ -70,7 +70,7 @@ def test_a_life_that_begins_too_late_finds_its_group_gone_and_nobody_answers_twi
             lab.restart_daemon(holder)
             assert lab.daemon_of(holder).wait(2.0) == EXIT_RESTART
             lab.wait_for(
-                lambda: lab.ownership(GROUP).holder not in ("", holder), 20, "the voters' long grants ran out"
+                lambda: lab.ownership(GROUP).holder not in ("", holder), 6, "the voters' long grants ran out"
             )
             assert time.monotonic() - began >= LONG_GRANT_MS / 1000 - 0.3, "not before they did"
             lab.start_daemon(holder)

@@ -45,7 +45,7 @@ def test_a_takeover_is_reproduced_from_the_recordings_of_all_nodes() -> None:
             lab.wait_until_well()
             holder = lab.ownership("g1").holder
             lab.daemon_of(holder).signal(signal.SIGKILL)
-            lab.wait_for(lambda: lab.ownership("g1").holder not in ("", holder), 20, "the takeover")
+            lab.wait_for(lambda: lab.ownership("g1").holder not in ("", holder), 3, "the takeover")
             lab.wait(1.0)
             winner = lab.ownership("g1").holder
             for name in lab.powered:

@@ -46,11 +46,11 @@ def test_a_cluster_without_any_multicast() -> None:
                     assert peer["is_self"] or heard == {"ring1": True, "ring2": False, "service": True}
             holder = lab.ownership("g1").holder
             lab.switchboard.unplug(holder, *Network)
-            lab.wait_for(lambda: lab.ownership("g1").holder not in ("", holder), 20, "another holder")
+            lab.wait_for(lambda: lab.ownership("g1").holder not in ("", holder), 3, "another holder")
             lab.switchboard.plug(holder, *Network)
             lab.wait_for(
                 lambda: all(row["is_heard"] for status in lab.statuses().values() for row in status["nodes"]),
-                20,
+                5,
                 "found again",
             )
         except BaseException:

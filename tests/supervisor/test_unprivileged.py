@@ -39,8 +39,8 @@ def test_three_capabilities_are_enough_to_hold_an_address() -> None:
                     assert int(seen[kind], 16) == unprivileged.MASK, (node, kind)
             before = lab.ownership("g1")
             lab.move("g1", before.holder)
-            lab.wait_for(lambda: lab.ownership("g1").holder not in ("", before.holder), 20, "another holder")
-            lab.wait_for(lambda: not lab.silent_addresses(), 20, "it answers there")
+            lab.wait_for(lambda: lab.ownership("g1").holder not in ("", before.holder), 3, "another holder")
+            lab.wait_for(lambda: not lab.silent_addresses(), 3, "it answers there")
 
             refusals = [
                 line

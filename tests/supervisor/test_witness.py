@@ -50,9 +50,9 @@ def test_a_witness_on_one_link_makes_two_nodes_three() -> None:
             assert [link["name"] for link in lab.statuses()[WITNESS]["links"]] == ["ring1"]
             lab.cut_off(holder)
             lab.wait_for(
-                lambda: lab.ownership("g1").holder == other, 20, "the other one, by the witness's vote"
+                lambda: lab.ownership("g1").holder == other, 3, "the other one, by the witness's vote"
             )
-            lab.wait_for(lambda: not lab.silent_addresses(), 20, "it answers")
+            lab.wait_for(lambda: not lab.silent_addresses(), 3, "it answers")
         except BaseException:
             print(lab.log_tails())
             raise

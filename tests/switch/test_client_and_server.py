@@ -22,7 +22,7 @@ from zcluster.switch.session import ApiAsked, Asking, EventSent
 from zcluster.switch.wishes import Login, Wishes
 
 LOOPBACK = "127.0.0.1"
-PATIENCE_S = 20.0
+PATIENCE_S = 5.0
 
 
 def now_ms() -> int:
