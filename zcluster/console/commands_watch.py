@@ -10,10 +10,10 @@ import click
 from zcluster.adapters.journal import LEVELS
 from zcluster.console.asked import refusals, sockets
 from zcluster.console.options import (
-    DATA_SOCKET_PATH,
     connect_option,
     json_option,
     reader_key_option,
+    second_socket_option,
     socket_option,
 )
 from zcluster.console.watch.events import SCHEMA, STORY, STREAMS
@@ -27,15 +27,7 @@ from zcluster.console.watch.events import SCHEMA, STORY, STREAMS
 @click.option("--level", type=click.Choice(LEVELS), default=LEVELS[0], help="Records of at least this level.")
 @click.option("--group", default="", help="Of the story, only what this group or no group is named in.")
 @socket_option
-@click.option(
-    "--data-socket",
-    "data_path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=DATA_SOCKET_PATH,
-    show_default=True,
-    envvar="ZCLUSTER_DATA_SOCKET",
-    help="The local data process's socket.",
-)
+@second_socket_option
 @connect_option
 @reader_key_option
 def watch(
